@@ -1,0 +1,77 @@
+"""The pytest face of pytest-execo: options, marker, fixtures, ordering, outcomes, terminal.
+
+pytest loads this module in every run on the machine, so it must stay cheap: it holds the hooks that decide whether a
+run uses execo at all, and nothing else. A run that does gets an :class:`~.session.ExperimentSession`, a plugin object
+of its own with all the other hooks.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from . import options
+from .fixtures import campaign, lease, nodes, remote, trial
+
+if TYPE_CHECKING:
+    from .session import ExperimentSession
+
+__all__ = ("campaign", "lease", "nodes", "remote", "trial")
+
+SESSION: pytest.StashKey[ExperimentSession] = pytest.StashKey()
+#: What was wrong with the sweeps met while tests were generated: one line each.
+SWEEP_ERRORS: pytest.StashKey[list[str]] = pytest.StashKey()
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    options.add(parser)
+
+
+def pytest_addhooks(pluginmanager: pytest.PytestPluginManager) -> None:
+    from . import hookspecs
+
+    pluginmanager.add_hookspecs(hookspecs)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line(
+        "markers",
+        "execo(nodes=, walltime=, cluster=): what the test needs of the testbed; tests with equal needs share a lease.",
+    )
+    config.addinivalue_line("markers", "execo_sweep(design): set by @pytest_execo.sweep.")
+    config.addinivalue_line("markers", "execo_trial(point): set on each point of a sweep.")
+    if options.given(config):
+        from . import settings
+
+        settings.check(config)
+
+
+def pytest_report_header(config: pytest.Config) -> str | None:
+    if not options.given(config):
+        return None
+    from . import settings
+
+    read = settings.read(config)
+    return f"execo: site {read.site}" + (f", testbed {read.testbed}" if read.testbed else "")
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    if metafunc.definition.get_closest_marker("execo_sweep") is not None:
+        from .sweep import generate
+
+        error = generate(metafunc)
+        if error:
+            metafunc.config.stash.setdefault(SWEEP_ERRORS, []).append(error)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(
+    session: pytest.Session, config: pytest.Config, items: list[pytest.Item]
+) -> None:
+    from .usage import uses_execo
+
+    if config.stash.get(SWEEP_ERRORS, None) or any(map(uses_execo, items)):
+        from .session import ExperimentSession
+
+        ExperimentSession.begin(session, items, config.stash.get(SWEEP_ERRORS, []))

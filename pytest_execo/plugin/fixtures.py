@@ -1,0 +1,66 @@
+"""The fixtures. They only hand out what the session of the run holds; importing them costs nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from ..hosts import Hosts
+    from ..results import Campaign, Trial
+    from ..testbeds import Lease
+    from .remote import RemoteProcesses
+    from .session import ExperimentSession
+
+__all__ = ("NAMES", "campaign", "lease", "nodes", "remote", "trial")
+
+NAMES = ("lease", "nodes", "remote", "trial", "campaign")
+
+
+def _session(request: pytest.FixtureRequest) -> ExperimentSession:
+    from . import SESSION
+
+    return request.config.stash[SESSION]
+
+
+@pytest.fixture(scope="session")
+def lease(request: pytest.FixtureRequest) -> Iterator[Lease]:
+    """The nodes reserved for the tests with this test's needs (marker ``execo``), until the last of them has run.
+
+    Taken when the first of these tests asks for it. Fixtures of any scope may stand on it: they end before it does,
+    and are built again for tests with other needs.
+    """
+    session = _session(request)
+    yield session.take_lease()
+    session.leases.give_back()
+
+
+@pytest.fixture(scope="session")
+def nodes(lease: Lease) -> Hosts:
+    """The nodes of the lease: a sequence of :class:`pytest_execo.Host` with the verbs of a group."""
+    return lease.nodes
+
+
+@pytest.fixture
+def remote(nodes: Hosts) -> RemoteProcesses:
+    """Processes on the nodes: ``remote.run("uname -a")``, ``remote.start("iperf -s", nodes[:1])``.
+
+    They end with the test. (So does everything else that a test starts; what a fixture starts ends with the fixture.)
+    """
+    from .remote import RemoteProcesses
+
+    return RemoteProcesses(nodes)
+
+
+@pytest.fixture
+def trial(request: pytest.FixtureRequest) -> Trial:
+    """This trial: parameters in (``trial.params``), measurements out (``trial.record(duration=3.2)``)."""
+    return _session(request).trial_of(request.node)
+
+
+@pytest.fixture(scope="session")
+def campaign(request: pytest.FixtureRequest) -> Campaign:
+    """The campaign that the records go to; ``campaign.directory`` is where."""
+    return _session(request).campaign

@@ -1,0 +1,20 @@
+"""Hooks of this plugin that a ``conftest.py`` or another plugin may implement."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import pytest
+
+    from ..results import Campaign
+
+
+def pytest_execo_report(config: pytest.Config, campaign: Campaign) -> Iterable[Path] | Path | None:  # type: ignore[empty-body]
+    """Make pictures or tables from the records of ``campaign``, and return their paths for the terminal.
+
+    Called once, on the way out, when the nodes were given back and all records are on disk; also after Ctrl-C. An
+    exception is reported as a warning: results are never lost for a picture.
+    """

@@ -1,0 +1,36 @@
+"""The options. What they mean, and what is wrong with them, is in :mod:`.settings`, which loads when it is needed."""
+
+from __future__ import annotations
+
+import pytest
+
+__all__ = ("VALUES", "add", "given")
+
+# option → (metavar, default, help); each has an ini setting execo_* and a variable EXECO_* of the same name
+VALUES = {
+    "site": ("SITE", "local", "Site to take nodes from: 'local' (embedded SSH nodes) or a site of a testbed"),
+    "testbed": ("NAME", None, "Testbed to use, when the site alone does not tell"),
+    "nodes": ("N", None, "Number of nodes for tests that do not say, and of the embedded testbed in all"),
+    "campaign": ("DIR", None, "Campaign directory to start or go on with (default: the last one of the site)"),
+}
+
+
+def add(parser: pytest.Parser) -> None:
+    """Declare the options and ini settings."""
+    group = parser.getgroup("execo", "experiments on testbeds (pytest-execo)")
+    for name, (metavar, default, text) in VALUES.items():
+        group.addoption(f"--execo-{name}", metavar=metavar, default=None, help=text)
+        parser.addini(f"execo_{name}", f"{text} (option --execo-{name})", default=default)
+    group.addoption(
+        "--execo-plan", action="store_true", help="Print nodes, time and groups, reserve nothing, run nothing"
+    )
+    group.addoption(
+        "--execo-rerun", metavar="failed|all", default=None, help="Run trials again that failed before, or all of them"
+    )
+    group.addoption("--execo-fresh", action="store_true", help="Start a new campaign; the old one stays on disk")
+
+
+def given(config: pytest.Config) -> bool:
+    """Tell whether any option was given on the command line."""
+    names = (*VALUES, "plan", "rerun", "fresh")
+    return any(config.getoption(f"execo_{name}") not in (None, False) for name in names)

@@ -1,0 +1,103 @@
+"""Four outcomes: passed, failed, skipped, and pending, which is none of the test's doing."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+
+from ..errors import TestbedError
+
+__all__ = ("PENDING_EXIT", "Verdict", "pending_report")
+
+#: Exit status of a run that left trials pending and has nothing worse to say: EX_TEMPFAIL of sysexits.h, "try again".
+PENDING_EXIT = 75
+
+
+@dataclass
+class Verdict:
+    """How a trial ended, gathered from the reports of its phases."""
+
+    outcome: str = "passed"
+    reason: str | None = None
+    error: dict[str, Any] | None = field(default=None)
+
+    def add(self, report: pytest.TestReport, call: pytest.CallInfo[None]) -> None:
+        """Take the report of one phase. The first thing that went wrong is the outcome; an environment's fault wins."""
+        excinfo = call.excinfo
+        if excinfo is not None and isinstance(excinfo.value, TestbedError):
+            self.pend(str(excinfo.value).splitlines()[0])
+            make_pending(report, self.reason or "")
+        elif report.failed and self.outcome in ("passed", "skipped"):
+            self.outcome = "failed"
+            self._blame(report, excinfo)
+        elif report.skipped and self.outcome == "passed":
+            self.outcome = "skipped"
+            self.reason = _skip_reason(report)
+
+    def pend(self, reason: str) -> None:
+        """The environment failed: whatever else happened, the trial has no outcome yet."""
+        self.outcome, self.reason, self.error = "pending", reason, None
+
+    def _blame(self, report: pytest.TestReport, excinfo: pytest.ExceptionInfo[BaseException] | None) -> None:
+        if excinfo is None:  # strict xfail that passed
+            self.reason = str(report.longrepr).splitlines()[0] if report.longrepr else "failed"
+            return
+        kind = excinfo.type.__name__
+        message = str(excinfo.value)
+        first = message.splitlines()[0] if message else ""
+        self.reason = f"{kind}: {first}" + ("" if report.when == "call" else f" (in {report.when})")
+        self.error = {"type": kind, "message": message, "traceback": str(report.longreprtext)}
+
+
+def _skip_reason(report: pytest.TestReport) -> str:
+    if hasattr(report, "wasxfail"):
+        return f"expected failure: {report.wasxfail}".rstrip(": ")
+    longrepr = report.longrepr
+    return str(longrepr[2]).removeprefix("Skipped: ") if isinstance(longrepr, tuple) else str(longrepr)
+
+
+def make_pending(report: pytest.TestReport, reason: str) -> None:
+    """Turn a report into a pending one. For plugins that know three outcomes only, it is a skip."""
+    report.outcome = "skipped"
+    path, line, _ = report.location
+    report.longrepr = (path, (line or 0) + 1, f"pending: {reason}")
+    report.execo_pending = reason  # type: ignore[attr-defined]
+
+
+def pending_report(item: pytest.Item, reason: str) -> pytest.TestReport:
+    """Return the report of a test that was not run."""
+    report = pytest.TestReport(
+        nodeid=item.nodeid,
+        location=item.location,
+        keywords={},
+        outcome="skipped",
+        longrepr=None,
+        when="setup",
+    )
+    make_pending(report, reason)
+    return report
+
+
+class PendingItems:
+    """Reports the items that the session decided not to run, instead of running them."""
+
+    def __init__(self) -> None:
+        self.reasons: dict[str, str] = {}
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtest_protocol(self, item: pytest.Item) -> bool | None:
+        reason = self.reasons.pop(item.nodeid, None)
+        if reason is None:
+            return None
+        item.ihook.pytest_runtest_logstart(nodeid=item.nodeid, location=item.location)
+        item.ihook.pytest_runtest_logreport(report=pending_report(item, reason))
+        item.ihook.pytest_runtest_logfinish(nodeid=item.nodeid, location=item.location)
+        return True
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_report_teststatus(self, report: pytest.TestReport) -> tuple[str, str, str] | None:
+        if hasattr(report, "execo_pending"):
+            return "pending", "P", "PENDING"
+        return None

@@ -1,0 +1,298 @@
+"""A run that uses execo: plan → pick trial → set up → run → record → release.
+
+Made when the collected tests show that the run needs it; registered as a plugin object of its own, so that a run
+that uses nothing of execo meets none of these hooks.
+"""
+
+from __future__ import annotations
+
+import collections
+import contextlib
+import time
+from collections.abc import Generator, Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from ..errors import CampaignError, ExecoError, InvalidInput
+from ..testbeds import Request, find_testbed
+from . import settings, signals, terminal
+from .items import REQUEST, TRIAL, request_of, trial_of
+from .leases import Leases
+from .outcomes import PENDING_EXIT, PendingItems, Verdict, make_pending
+from .ownership import Ownership
+from .recording import Recording
+from .usage import uses_execo, uses_nodes
+from .workers import NoWorkers
+
+if TYPE_CHECKING:
+    from ..results import Campaign, Trial
+    from ..testbeds import Lease
+
+__all__ = ("ExperimentSession",)
+
+
+class _Run:
+    """The trial that runs now."""
+
+    def __init__(self, trial: Trial) -> None:
+        self.trial = trial
+        self.verdict = Verdict()
+        self.started_at = time.time()
+        self._clock = time.monotonic()
+
+    @property
+    def duration(self) -> float:
+        return time.monotonic() - self._clock
+
+
+class ExperimentSession:
+    """All that one pytest session knows of its experiment. See :meth:`begin`."""
+
+    def __init__(self, session: pytest.Session) -> None:
+        self.session = session
+        self.config = session.config
+        self.settings = settings.read(self.config)
+        testbed = find_testbed(self.settings.site, self.settings.testbed)
+        self.leases = Leases(testbed(self.settings.site, nodes=self.settings.nodes))
+        self.recording = Recording(self.config, self.settings, testbed.name)
+        self.ownership = Ownership()
+        self.pending = PendingItems()
+        self.progress = terminal.Progress(self.config)
+        self.items: list[pytest.Item] = []
+        self.resumable: list[str] = []
+        #: Trials without an outcome: those to run, less those that passed, failed or were skipped.
+        self.left = 0
+        self._waiting: collections.Counter[Request] = collections.Counter()
+        self._run: _Run | None = None
+        self._sigterm = signals.Sigterm()
+
+    # collection
+
+    @classmethod
+    def begin(cls, session: pytest.Session, items: list[pytest.Item], faults: Iterable[str]) -> None:
+        """Check, order and thin out the collected tests, and register what runs them.
+
+        :raises pytest.UsageError: with one line for each thing that is wrong; nothing was reserved or written.
+        """
+        from . import SESSION
+
+        config = session.config
+        if hasattr(config, "workerinput"):
+            config.pluginmanager.register(NoWorkers())
+            return
+        lines = list(faults)
+        mine = [item for item in items if uses_execo(item)]
+        for item in mine:
+            try:
+                item.stash[REQUEST] = request_of(item)
+            except InvalidInput as error:
+                lines.append(str(error))
+        if lines:
+            # The items of one sweep share their faults.
+            raise pytest.UsageError("\n".join(dict.fromkeys(lines)))
+        try:
+            self = cls(session)
+            self._select(items, mine)
+        except (InvalidInput, CampaignError) as error:
+            raise pytest.UsageError(str(error)) from None
+        config.stash[SESSION] = self
+        for plugin in (self, self.ownership, self.pending, self.progress):
+            config.pluginmanager.register(plugin)
+
+    def _select(self, items: list[pytest.Item], mine: list[pytest.Item]) -> None:
+        """Leave out what is done, and bring together what asks for the same."""
+        trials: dict[str, pytest.Item] = {}
+        for item in mine:
+            trial = item.stash[TRIAL] = trial_of(item)
+            if trial.id in trials:
+                raise InvalidInput(f"{item.nodeid} is the same trial as {trials[trial.id].nodeid}: same test and parameters")
+            trials[trial.id] = item
+        self.resumable = [item.stash[TRIAL].id for item in mine if item.stash[TRIAL].resumable]
+        done = self.recording.done(self.resumable)
+        left_out = [item for item in mine if item.stash[TRIAL].id in done]
+        groups = {request: index for index, request in enumerate(dict.fromkeys(i.stash[REQUEST] for i in mine))}
+        mine = [item for item in mine if item.stash[TRIAL].id not in done]
+        mine.sort(key=lambda item: groups[item.stash[REQUEST]])
+        # What needs no nodes runs before any are taken.
+        items[:] = [item for item in items if TRIAL not in item.stash] + mine
+        self.items, self.left = mine, len(mine)
+        self._waiting.update(item.stash[REQUEST] for item in mine if uses_nodes(item))
+        if left_out:
+            self.config.hook.pytest_deselected(items=left_out)
+
+    def groups(self) -> dict[Request, list[pytest.Item]]:
+        """The tests to run, by what they ask for."""
+        groups: dict[Request, list[pytest.Item]] = {}
+        for item in self.items:
+            groups.setdefault(item.stash[REQUEST], []).append(item)
+        return groups
+
+    def pytest_report_collectionfinish(self) -> list[str]:
+        return terminal.plan_lines(self)
+
+    # the run
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtestloop(self, session: pytest.Session) -> bool | None:
+        if self.settings.plan:
+            unmet = any(self.leases.plan(request).unmet for request in self.groups())
+            session.exitstatus = PENDING_EXIT if unmet else pytest.ExitCode.OK
+            return True
+        if session.config.option.collectonly or session.testsfailed or not self.items:
+            return None
+        try:
+            self.recording.open(self.resumable, {item.stash[TRIAL].id: item.stash[TRIAL].test for item in self.items})
+        except (CampaignError, OSError) as error:
+            raise pytest.UsageError(f"execo: {error}") from None
+        self._sigterm.install()
+        return None
+
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_runtest_protocol(self, item: pytest.Item) -> Generator[None, Any, Any]:
+        if TRIAL not in item.stash:
+            return (yield)
+        reason = self._begin_trial(item)
+        if reason is not None:
+            self._no_longer_waits(item)
+            self.pending.reasons[item.nodeid] = reason
+            self.progress.ended("pending")
+            return (yield)
+        try:
+            with self.ownership.of_test():
+                result = yield
+        except BaseException as error:
+            assert self._run is not None
+            self._run.verdict.pend(f"interrupted: {type(error).__name__}")
+            self._end_trial(item)
+            raise
+        self._end_trial(item)
+        return result
+
+    def _begin_trial(self, item: pytest.Item) -> str | None:
+        """Get ready for the trial of ``item``; return why it can't run now, if so."""
+        request, trial = item.stash[REQUEST], item.stash[TRIAL]
+        if uses_nodes(item):
+            unmet = self.leases.plan(request).unmet
+            if unmet:
+                return "; ".join(unmet)
+            if request in self.leases.broken:
+                return str(self.leases.broken[request]).splitlines()[0]
+            if self.leases.lost():
+                self.leases.end(item)
+            self.leases.enter(request, item)
+        attempt = self.recording.claim(trial)
+        if attempt is None:
+            return "another session is at work on it, or has done it"
+        self._run = _Run(self.recording.trial(trial, attempt))
+        return None
+
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_runtest_makereport(
+        self, item: pytest.Item, call: pytest.CallInfo[None]
+    ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+        report = yield
+        if self._run is not None and TRIAL in item.stash:
+            lost = self.leases.lost() if report.failed else None
+            if lost is not None:
+                self._run.verdict.pend(str(lost))
+                make_pending(report, str(lost))
+            else:
+                self._run.verdict.add(report, call)
+        return report
+
+    def _end_trial(self, item: pytest.Item) -> None:
+        run, self._run = self._run, None
+        assert run is not None
+        try:
+            self._record(item, run)
+        except CampaignError as error:
+            # Without a record the trial was for nothing, and so would be the next one.
+            pytest.exit(f"execo: {error}", returncode=pytest.ExitCode.INTERNAL_ERROR)
+        self.progress.ended(run.verdict.outcome)
+        self.left -= run.verdict.outcome != "pending"
+        self._no_longer_waits(item)
+
+    def _record(self, item: pytest.Item, run: _Run) -> None:
+        names = self.leases.current.nodes.names if self.leases.current is not None and uses_nodes(item) else []
+        self.recording.keep_logs(run.trial, self.ownership.failed())
+        self.recording.finish(
+            item.stash[TRIAL],
+            run.trial,
+            outcome=run.verdict.outcome,
+            reason=run.verdict.reason,
+            error=run.verdict.error,
+            started_at=run.started_at,
+            duration=run.duration,
+            nodes=names,
+        )
+
+    def _no_longer_waits(self, item: pytest.Item) -> None:
+        """Give the nodes back as soon as no later test asks for them."""
+        request = item.stash[REQUEST]
+        if uses_nodes(item):
+            self._waiting[request] -= 1
+        if not self._waiting[request] and self.leases.request == request:
+            self.leases.end(item)
+
+    # what the fixtures ask for
+
+    def take_lease(self) -> Lease:
+        """Reserve the nodes of the current group, and note them in the campaign's description."""
+        lease = self.leases.take()
+        self.campaign.describe(nodes=lease.nodes)
+        return lease
+
+    def trial_of(self, item: pytest.Item) -> Trial:
+        """The trial that runs now."""
+        if self._run is None:
+            raise ExecoError(f"{item.nodeid}: no trial runs")
+        return self._run.trial
+
+    @property
+    def campaign(self) -> Campaign:
+        """The campaign; open while tests run."""
+        return self.recording.campaign
+
+    # the end
+
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_sessionfinish(self, session: pytest.Session) -> Generator[None, None, None]:
+        if not session.config.option.collectonly and not self.settings.plan:
+            self._set_exit_status(session)
+        try:
+            yield
+        finally:
+            self._sigterm.restore()
+            with contextlib.suppress(ExecoError):
+                self.leases.give_back()
+            pictures = self._close(session)
+        for line in terminal.last_lines(self, pictures):
+            terminal.write_line(self.config, line)
+
+    def _set_exit_status(self, session: pytest.Session) -> None:
+        """Nothing green that is not all done and well: see the table in docs/errors.md."""
+        if session.exitstatus not in (pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED):
+            return
+        if self.left:
+            session.exitstatus = PENDING_EXIT
+        elif self.recording.failed_before:
+            session.exitstatus = pytest.ExitCode.TESTS_FAILED
+        else:
+            session.exitstatus = pytest.ExitCode.OK
+
+    def _close(self, session: pytest.Session) -> list[Path]:
+        if not self.recording.opened:
+            return []
+        self.recording.close(int(session.exitstatus), self.progress.outcomes)
+        return self._pictures()
+
+    def _pictures(self) -> list[Path]:
+        try:
+            made = self.config.hook.pytest_execo_report(config=self.config, campaign=self.recording.campaign)
+        except Exception as error:
+            terminal.write_line(self.config, f"execo: warning: no picture: {type(error).__name__}: {error}")
+            return []
+        return [Path(p) for paths in made for p in ([paths] if isinstance(paths, str | Path) else paths or ())]
+

@@ -1,0 +1,34 @@
+"""Whether a collected test uses execo at all. Runs for every test of every project, so it imports nothing."""
+
+from __future__ import annotations
+
+import pytest
+
+from . import fixtures
+
+__all__ = ("uses_execo", "uses_nodes")
+
+# Fixtures that can't be had without nodes.
+_ON_NODES = ("lease", "nodes", "remote")
+
+
+def uses_execo(item: pytest.Item) -> bool:
+    """Tell whether the item has our markers or asks for one of our fixtures."""
+    return item.get_closest_marker("execo") is not None or any(_asks_for(item, name) for name in fixtures.NAMES)
+
+
+def uses_nodes(item: pytest.Item) -> bool:
+    """Tell whether the item needs nodes reserved."""
+    return any(_asks_for(item, name) for name in _ON_NODES)
+
+
+def _asks_for(item: pytest.Item, name: str) -> bool:
+    # A project may have a fixture `nodes` of its own: ours is asked for only if no override hides it, that is, if
+    # every override from the innermost on asks for the one it replaces.
+    info = getattr(item, "_fixtureinfo", None)
+    for definition in reversed(info.name2fixturedefs.get(name, ()) if info else ()):
+        if definition.func.__module__ == fixtures.__name__:
+            return True
+        if name not in definition.argnames:
+            return False
+    return False

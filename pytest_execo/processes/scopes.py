@@ -1,0 +1,87 @@
+"""Who ends what is still running: every activity belongs to the scope that was current when it started.
+
+Without pytest there is the root scope alone, which ends with the interpreter. The plugin enters a scope for each test
+and each fixture, so that nothing of one trial runs into the next.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+import time
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from .activity import Activity
+
+__all__ = ("Scope", "current_scope", "entered", "root_scope")
+
+# Seconds for all of a scope's activities together: SIGTERM's grace, SIGKILL, and a slow network.
+_CLOSE_TIMEOUT = 20
+
+
+class Scope:
+    """A set of activities that end together. Ended by :meth:`close`, by whoever made it.
+
+    :param keep: remember the failed ones too (:attr:`failed`), for whoever writes their logs.
+    """
+
+    def __init__(self, name: str, *, keep: bool = False) -> None:
+        self.name = name
+        self._keep = keep
+        self._lock = threading.Lock()
+        self._running: dict[int, Activity] = {}
+        #: Activities that ended and were not ok, in order of their end.
+        self.failed: list[Activity] = []
+
+    def add(self, activity: Activity) -> None:
+        """Own ``activity`` until it ends."""
+        with self._lock:
+            self._running[id(activity)] = activity
+        activity._done.add_done_callback(lambda _: self._ended(activity))
+
+    def _ended(self, activity: Activity) -> None:
+        with self._lock:
+            self._running.pop(id(activity), None)
+            if self._keep and not activity.ok:
+                self.failed.append(activity)
+
+    @property
+    def running(self) -> list[Activity]:
+        """What has not ended yet."""
+        with self._lock:
+            return list(self._running.values())
+
+    def close(self) -> list[Activity]:
+        """Kill what still runs and wait for it; return what could not be ended within 20 s."""
+        for activity in self.running:
+            activity.kill(wait=False)
+        deadline = time.monotonic() + _CLOSE_TIMEOUT
+        for activity in self.running:
+            with contextlib.suppress(TimeoutError):
+                activity.wait(max(0.0, deadline - time.monotonic()))
+        return self.running
+
+
+#: What is started outside any other scope; closed when the interpreter ends.
+root_scope = Scope("root")
+_stack: list[Scope] = [root_scope]
+
+
+def current_scope() -> Scope:
+    """Return the scope that owns what is started now, in any thread.
+
+    Not a context variable: what a test starts from a thread of its own is the test's too.
+    """
+    return _stack[-1]
+
+
+@contextlib.contextmanager
+def entered(scope: Scope) -> Iterator[Scope]:
+    """Make ``scope`` the current one for the time of a ``with`` block. It is not closed at the end."""
+    _stack.append(scope)
+    try:
+        yield scope
+    finally:
+        _stack.remove(scope)

@@ -1,0 +1,37 @@
+"""What all tests share."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+import pytest
+
+pytest_plugins = ["pytester"]
+
+# pytester forgets the modules that an inner run imports. Ours must stay, for they own a thread; hypothesis, whose
+# plugin is in every inner run too, takes a second each time.
+import hypothesis.internal.observability  # noqa: E402, F401
+import pytest_execo.connectors.ssh  # noqa: E402
+import pytest_execo.plugin.session  # noqa: E402, F401
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    group = parser.getgroup("pytest-execo's own tests")
+    group.addoption(
+        "--torture-scale", type=float, default=1.0, help="How much torture: 1 is what CI runs, 10 takes ten times as long"
+    )
+    group.addoption("--torture-seed", type=int, default=None, help="Seed of the torture tests (default: a new one, printed)")
+
+
+@pytest.fixture
+def eventually() -> Callable[[Callable[[], object]], None]:
+    """Wait for a condition of the outside world, which has no event to wait for: poll it, with a deadline."""
+
+    def wait(condition: Callable[[], object], timeout: float = 15.0) -> None:
+        deadline = time.monotonic() + timeout
+        while not condition():
+            assert time.monotonic() < deadline, f"not within {timeout} s"
+            time.sleep(0.01)
+
+    return wait
