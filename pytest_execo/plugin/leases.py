@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
 from typing import Any
 
 import pytest
 
 from ..errors import LeaseLost, TestbedError
 from ..testbeds import Lease, Plan, Request, Testbed
+from . import fixtures
 
 __all__ = ("Leases",)
 
@@ -27,6 +27,7 @@ class Leases:
         #: Why the lease of a group can't be had: told once, its other tests stay pending.
         self.broken: dict[Request, TestbedError] = {}
         self._plans: dict[Request, Plan] = {}
+        self._fixture: tuple[pytest.FixtureDef[Any], Any] | None = None
 
     def plan(self, request: Request) -> Plan:
         """Return the testbed's plan, asked once for each request."""
@@ -34,10 +35,15 @@ class Leases:
             self._plans[request] = self.testbed.plan(request)
         return self._plans[request]
 
-    def enter(self, request: Request, item: pytest.Item) -> None:
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_fixture_setup(self, fixturedef: pytest.FixtureDef[Any], request: pytest.FixtureRequest) -> None:
+        if fixturedef.argname == "lease" and fixturedef.func.__module__ == fixtures.__name__:
+            self._fixture = fixturedef, request
+
+    def enter(self, request: Request) -> None:
         """Begin with the tests of ``request``: the lease of other tests goes back first."""
         if request != self.request:
-            self.end(item)
+            self.end()
             self.request = request
 
     def take(self) -> Lease:
@@ -68,22 +74,18 @@ class Leases:
         if current is not None:
             current.release()
 
-    def end(self, item: pytest.Item) -> None:
+    def end(self) -> None:
         """End the fixture ``lease`` with everything that stands on it, user fixtures included; then release."""
-        if self.current is not None:
-            _finish_fixture(item)
-            self.give_back()
+        fixture, self._fixture = self._fixture, None
+        if fixture is not None:
+            # pytest has no public way to end a fixture before its scope does. `finish` is what pytest itself calls
+            # when a parametrized session fixture gets its next parameter: dependents end first, in order.
+            definition, request = fixture
+            definition.finish(request)  # type: ignore[attr-defined]
+        self.give_back()
         self.request = None
 
     def describe(self) -> dict[str, Any]:
         """Return the current lease as JSON, for the campaign's description."""
         return dict(self.current.describe()) if self.current is not None else {}
 
-
-def _finish_fixture(item: pytest.Item) -> None:
-    # pytest has no public way to end a fixture before its scope does. `FixtureDef.finish` is what pytest itself calls
-    # when a parametrized session fixture gets its next parameter: dependents end first, in order.
-    manager = item.session._fixturemanager
-    with contextlib.suppress(KeyError):
-        for definition in manager._arg2fixturedefs["lease"]:
-            definition.finish(item._request)  # type: ignore[attr-defined]

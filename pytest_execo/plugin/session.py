@@ -67,6 +67,7 @@ class ExperimentSession:
         self._waiting: collections.Counter[Request] = collections.Counter()
         self._run: _Run | None = None
         self._sigterm = signals.Sigterm()
+        self._last_lines: list[str] = []
 
     # collection
 
@@ -98,7 +99,7 @@ class ExperimentSession:
         except (InvalidInput, CampaignError) as error:
             raise pytest.UsageError(str(error)) from None
         config.stash[SESSION] = self
-        for plugin in (self, self.ownership, self.pending, self.progress):
+        for plugin in (self, self.leases, self.ownership, self.pending, self.progress):
             config.pluginmanager.register(plugin)
 
     def _select(self, items: list[pytest.Item], mine: list[pytest.Item]) -> None:
@@ -137,9 +138,7 @@ class ExperimentSession:
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtestloop(self, session: pytest.Session) -> bool | None:
         if self.settings.plan:
-            unmet = any(self.leases.plan(request).unmet for request in self.groups())
-            session.exitstatus = PENDING_EXIT if unmet else pytest.ExitCode.OK
-            return True
+            return True  # the loop is done
         if session.config.option.collectonly or session.testsfailed or not self.items:
             return None
         try:
@@ -180,8 +179,8 @@ class ExperimentSession:
             if request in self.leases.broken:
                 return str(self.leases.broken[request]).splitlines()[0]
             if self.leases.lost():
-                self.leases.end(item)
-            self.leases.enter(request, item)
+                self.leases.end()
+            self.leases.enter(request)
         attempt = self.recording.claim(trial)
         if attempt is None:
             return "another session is at work on it, or has done it"
@@ -234,7 +233,7 @@ class ExperimentSession:
         if uses_nodes(item):
             self._waiting[request] -= 1
         if not self._waiting[request] and self.leases.request == request:
-            self.leases.end(item)
+            self.leases.end()
 
     # what the fixtures ask for
 
@@ -259,7 +258,10 @@ class ExperimentSession:
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_sessionfinish(self, session: pytest.Session) -> Generator[None, None, None]:
-        if not session.config.option.collectonly and not self.settings.plan:
+        if self.settings.plan:
+            if any(self.leases.plan(request).unmet for request in self.groups()):
+                session.exitstatus = PENDING_EXIT
+        elif not session.config.option.collectonly:
             self._set_exit_status(session)
         try:
             yield
@@ -267,9 +269,13 @@ class ExperimentSession:
             self._sigterm.restore()
             with contextlib.suppress(ExecoError):
                 self.leases.give_back()
-            pictures = self._close(session)
-        for line in terminal.last_lines(self, pictures):
-            terminal.write_line(self.config, line)
+            self._last_lines = terminal.last_lines(self, self._close(session))
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_unconfigure(self, config: pytest.Config) -> None:
+        # Not earlier: after Ctrl-C or pytest.exit() pytest itself prints its last words here.
+        for line in self._last_lines:
+            terminal.write_line(config, line)
 
     def _set_exit_status(self, session: pytest.Session) -> None:
         """Nothing green that is not all done and well: see the table in docs/errors.md."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import collections
 import os
+import signal
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Generic, Literal, Self, TypeVar, overload
@@ -12,7 +13,7 @@ from ..errors import ProcessFailed, WaitTimeout
 from ..hosts import Host
 from ..units import parse_duration
 from .activity import Activity
-from .process import CommandLine, Process
+from .process import ENDING, GRACE, CommandLine, Process
 from .substitutions import Substitutions, substitute, substitute_command
 from .transfer import Transfer
 
@@ -155,6 +156,16 @@ class _Processes(Group[Process]):
         self.start()
         self.close_stdin()
         return super().run(check=check)
+
+    def kill(self, sig: int = signal.SIGTERM, *, grace: float = GRACE, wait: bool = True) -> Self:
+        """Send a signal to the process groups of all that run; see :meth:`Process.kill`."""
+        for process in self._activities:
+            process.kill(sig, grace=grace, wait=False)
+        if wait and sig in ENDING:
+            for process in self._activities:
+                if process.running:
+                    process.wait()
+        return self
 
     def write(self, data: str | bytes) -> Self:
         """Write to the standard input of all that run."""

@@ -21,13 +21,13 @@ __all__ = ("CommandLine", "Process")
 CommandLine = str | Sequence[str | os.PathLike[str]]
 
 # Seconds between a signal that asks and SIGKILL. Servers that flush on SIGTERM need some; a campaign waits for it.
-_GRACE = 5.0
+GRACE = 5.0
 # Seconds after SIGKILL within which a host has to confirm the end, before the process is given up as lost.
 _VERIFY = 10.0
 # Seconds that a kill waits for a start under way.
 _START_GRACE = 1.0
 # Signals that ask a process to end; the others (SIGUSR1, SIGSTOP…) are only delivered.
-_ENDING = {signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT, signal.SIGKILL}
+ENDING = {signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT, signal.SIGKILL}
 # Characters of each stream in messages: the head says what it was, the tail what went wrong.
 _EXCERPT = 2000
 
@@ -116,21 +116,23 @@ class Process(Activity):
             io_thread().call(self._send, None)
         return self
 
-    def kill(self, sig: int = signal.SIGTERM, *, grace: float = _GRACE, wait: bool = True) -> Self:
+    def kill(self, sig: int = signal.SIGTERM, *, grace: float = GRACE, wait: bool = True) -> Self:
         """Send a signal to the process group.
 
         A signal that asks to end (TERM, INT, HUP, QUIT) is followed by SIGKILL when the process is still there after
         ``grace`` seconds (:attr:`forced_kill` says so). A process that has ended is left alone.
 
         :param wait: wait for the end; it is certain within about ``grace`` + 10 s, for a process whose host does not
-            confirm it by then is given up with ``ConnectionLost``. ``False``: return at once. Other signals
-            (SIGUSR1, SIGSTOP…) are never waited for.
+            confirm it by then is given up with ``ConnectionLost``. Of another signal (SIGUSR1, SIGSTOP…) only the
+            delivery is waited for. ``False``: return at once.
         """
         if not self.running:
             return self
         number = signal.Signals(sig)
-        if number not in _ENDING:
-            io_thread().submit(self._deliver(number)).result(_VERIFY + _GRACE)
+        if number not in ENDING:
+            delivery = io_thread().submit(self._deliver(number))
+            if wait:
+                delivery.result(_VERIFY + GRACE)
             return self
         self.killed = True
         io_thread().call(lambda: io_thread().task(self._end(number, grace)))
@@ -212,7 +214,7 @@ class Process(Activity):
             await self._channel.signal(number)
 
     async def _end_by_force(self) -> None:
-        await self._end(signal.SIGTERM, _GRACE)
+        await self._end(signal.SIGTERM, GRACE)
 
     async def _end(self, number: int, grace: float) -> None:
         """Signal, grace, SIGKILL, verify: after this it has ended, one way or the other."""

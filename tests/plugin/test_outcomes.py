@@ -1,0 +1,187 @@
+"""Passed, failed, skipped, pending; exit statuses; what of it is written down."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pytest_execo.plugin.outcomes import PENDING_EXIT
+
+
+def records(pytester: pytest.Pytester) -> list[dict[str, Any]]:
+    (path,) = Path(pytester.path).glob("execo-results/*/records/*.jsonl")
+    return [json.loads(line) for line in path.read_text().splitlines()]
+
+
+def test_more_nodes_than_there_are(pytester: pytest.Pytester) -> None:
+    pytester.makepyfile(
+        """
+        import pytest
+        @pytest.mark.execo(nodes=3)
+        def test_too_much(nodes): raise AssertionError("it ran")
+        @pytest.mark.execo(nodes=2)
+        def test_fits(nodes): assert len(nodes) == 2
+        """
+    )
+    result = pytester.runpytest_inprocess("--execo-nodes=2", "-rs")
+    outcomes = result.parseoutcomes()
+    assert outcomes == {"passed": 1, "pending": 1}
+    assert result.ret == PENDING_EXIT
+    result.stdout.fnmatch_lines(["execo: 1 trial can't run: asks for 3 nodes, local has 2"])
+    assert result.stdout.lines[-1].startswith("execo: 1 trial left; to go on: ")
+
+
+def test_only_what_does_not_fit(pytester: pytest.Pytester) -> None:
+    pytester.makepyfile(
+        """
+        import pytest
+        @pytest.mark.execo(nodes=3)
+        def test_too_much(nodes): raise AssertionError("it ran")
+        """
+    )
+    result = pytester.runpytest_inprocess("--execo-nodes=2")
+    assert result.ret == PENDING_EXIT
+    assert pytester.runpytest_inprocess("--execo-nodes=2", "--execo-plan").ret == PENDING_EXIT
+
+
+def test_plan(pytester: pytest.Pytester) -> None:
+    pytester.makepyfile(
+        """
+        import pytest
+        from pytest_execo import sweep
+        @pytest.mark.execo(nodes=2, walltime="1:30:00")
+        @sweep(x=range(5))
+        def test_a(nodes, x): raise AssertionError("it ran")
+        def test_b(nodes): raise AssertionError("it ran")
+        @pytest.mark.execo(nodes=300)
+        def test_c(nodes): raise AssertionError("it ran")
+        """
+    )
+    result = pytester.runpytest_inprocess("--execo-plan")
+    result.stdout.fnmatch_lines_random(
+        [
+            "execo: 5 trials on 2 nodes, walltime 1 h 30 min, start now",
+            "execo: 1 trial on 1 node, no walltime, start now",
+            "execo: 1 trial can't run: asks for 300 nodes, local has 256",
+        ]
+    )
+    assert result.parseoutcomes() == {}
+
+
+def test_records_of_failures(pytester: pytest.Pytester) -> None:
+    pytester.makepyfile(
+        """
+        import pytest
+        from pytest_execo import Process
+
+        @pytest.fixture
+        def bad_setup(): raise RuntimeError("no set-up")
+        @pytest.fixture
+        def bad_teardown():
+            yield
+            raise RuntimeError("no teardown")
+
+        def test_assertion(trial):
+            trial.record(before=1)
+            assert 1 == 2
+        def test_setup(trial, bad_setup): pass
+        def test_teardown(trial, bad_teardown): pass
+        def test_skip(trial): pytest.skip("why not")
+        @pytest.mark.xfail(reason="known")
+        def test_xfail(trial): assert False
+        def test_process(trial): Process("echo out; echo err >&2; exit 3").run()
+        def test_two_processes_killed(trial):
+            for _ in range(2): Process("sleep 100").start()
+        """
+    )
+    result = pytester.runpytest_inprocess()
+    assert result.ret == pytest.ExitCode.TESTS_FAILED
+    found = {r["test"].rpartition("::")[2].removeprefix("test_"): r for r in records(pytester)}
+    assert {name: (r["outcome"], r["reason"]) for name, r in found.items()} == {
+        "assertion": ("failed", "AssertionError: assert 1 == 2"),
+        "setup": ("failed", "RuntimeError: no set-up (in setup)"),
+        "teardown": ("failed", "RuntimeError: no teardown (in teardown)"),
+        "skip": ("skipped", "why not"),
+        "xfail": ("skipped", "expected failure: known"),
+        "process": ("failed", found["process"]["reason"]),
+        "two_processes_killed": ("passed", None),
+    }
+    assert found["assertion"]["measurements"] == {"before": 1}
+    assert found["process"]["error"]["type"] == "ProcessFailed"
+    (log,) = Path(pytester.path).glob(f"execo-results/*/trials/{found['process']['trial']}/attempt-1/*.log")
+    assert "exit_code: 3" in log.read_text()
+    assert "out\n" in log.read_text()
+    assert "err\n" in log.read_text()
+    assert len(list(Path(pytester.path).glob("execo-results/*/trials/*"))) == 1
+
+
+def test_a_testbed_that_breaks_leaves_trials_pending(pytester: pytest.Pytester) -> None:
+    pytester.makeconftest(
+        """
+        import pytest
+        from pytest_execo import ReservationFailed
+        from pytest_execo.testbeds.embedded import EmbeddedTestbed
+        asked = []
+        @pytest.fixture(autouse=True, scope="session")
+        def broken():
+            with pytest.MonkeyPatch.context() as patch:
+                def reserve(self, request):
+                    asked.append(request)
+                    raise ReservationFailed("the site burns")
+                patch.setattr(EmbeddedTestbed, "reserve", reserve)
+                yield
+            assert len(asked) == 1
+        """
+    )
+    pytester.makepyfile(
+        """
+        from pytest_execo import sweep
+        @sweep(x=[1, 2, 3])
+        def test_it(nodes, x): raise AssertionError("it ran")
+        """
+    )
+    result = pytester.runpytest_inprocess()
+    assert result.parseoutcomes() == {"pending": 3}
+    assert result.ret == PENDING_EXIT
+    (record,) = records(pytester)
+    assert (record["outcome"], record["reason"]) == ("pending", "the site burns")
+
+
+def test_junit_is_kept_when_asked_for(pytester: pytest.Pytester) -> None:
+    pytester.makepyfile("def test_it(trial): pass")
+    pytester.runpytest_inprocess("--junitxml=out.xml")
+    (copy,) = Path(pytester.path).glob("execo-results/*/junit.xml")
+    assert copy.read_bytes() == Path(pytester.path, "out.xml").read_bytes()
+
+
+def test_report_hook(pytester: pytest.Pytester) -> None:
+    pytester.makeconftest(
+        """
+        def pytest_execo_report(config, campaign):
+            path = campaign.directory / "picture.png"
+            path.write_bytes(b"")
+            return path
+        """
+    )
+    pytester.makepyfile("def test_it(trial): pass")
+    result = pytester.runpytest_inprocess()
+    result.stdout.fnmatch_lines(["execo: picture  execo-results/*/picture.png"])
+
+
+def test_a_broken_report_hook_breaks_nothing(pytester: pytest.Pytester) -> None:
+    pytester.makeconftest("def pytest_execo_report(campaign): raise ValueError('no ink')")
+    pytester.makepyfile("def test_it(trial): pass")
+    result = pytester.runpytest_inprocess()
+    assert result.ret == pytest.ExitCode.OK
+    result.stdout.fnmatch_lines(["execo: warning: no picture: ValueError: no ink"])
+
+
+def test_under_xdist_it_is_refused_in_words(pytester: pytest.Pytester) -> None:
+    pytest.importorskip("xdist")
+    pytester.makepyfile("def test_a(trial): pass\ndef test_b(): pass")
+    result = pytester.runpytest_subprocess("-n1")
+    result.assert_outcomes(passed=1, errors=1)
+    result.stdout.fnmatch_lines(["*leave -n out*"])

@@ -1,0 +1,75 @@
+"""Ctrl-C and SIGTERM: nodes gone, processes gone, records whole, the resume command is the last line."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+pytestmark = [pytest.mark.integration, pytest.mark.slow]
+
+TEST = """
+import json, os, pathlib, time, pytest
+from pytest_execo import Process, sweep
+
+@pytest.fixture(scope="module")
+def service(nodes):
+    yield nodes[0].start("echo service; exec sleep 1000")
+    pathlib.Path("torn-down").touch()
+
+@pytest.mark.execo(nodes=3)
+@sweep(x=[1, 2, 3])
+def test_it(lease, nodes, remote, service, trial, x):
+    trial.record(x=x)
+    if x == 2:
+        group = remote.start("trap '' TERM INT HUP; echo up; while :; do sleep 1000; done")
+        here = Process("sleep 1000").start()
+        while not all("up" in process.stdout for process in group):
+            time.sleep(0.01)
+        pathlib.Path("running.tmp").write_text(json.dumps({"directory": str(lease.directory), "pid": here.pid}))
+        os.rename("running.tmp", "running")
+        nodes[1].run("sleep 1000")
+"""
+
+
+@pytest.mark.parametrize(
+    ("number", "status"), [(signal.SIGINT, 2), (signal.SIGTERM, 128 + signal.SIGTERM)], ids=["SIGINT", "SIGTERM"]
+)
+def test_a_signal_leaves_nothing(
+    pytester: pytest.Pytester, eventually: Callable[..., None], number: signal.Signals, status: int
+) -> None:
+    pytester.makepyfile(TEST)
+    command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, cwd=pytester.path) as run:
+        eventually(lambda: Path(pytester.path, "running").exists() or run.poll() is not None, 60)
+        run.send_signal(number)
+        output, _ = run.communicate(timeout=60)
+    assert run.returncode == status, output
+    last = output.splitlines()[-1]
+    assert last.startswith("execo: 2 trials left; to go on: "), output
+    assert Path(pytester.path, "torn-down").exists()
+    told = json.loads(Path(pytester.path, "running").read_text())
+    assert not Path(told["directory"]).exists()
+    assert not processes_of(told["directory"])
+    assert not Path("/proc", str(told["pid"])).exists()
+    (records,) = Path(pytester.path).glob("execo-results/*/records/*.jsonl")
+    outcomes = [(r["outcome"], r["measurements"]) for r in map(json.loads, records.read_text().splitlines())]
+    assert outcomes == [("passed", {"x": 1}), ("pending", {"x": 2})]
+
+
+def processes_of(directory: str) -> list[str]:
+    """Find processes that live in the lease's directory: by their environment, which children inherit."""
+    found = []
+    for environment in Path("/proc").glob("[0-9]*/environ"):
+        try:
+            if os.fsencode(directory) in environment.read_bytes():
+                found.append(environment.parent.name)
+        except OSError:
+            continue
+    return found
