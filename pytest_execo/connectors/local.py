@@ -65,7 +65,7 @@ class LocalConnector(Connector):
     def _not_started(self, error: OSError, command: Command, receiver: Receiver) -> Channel:
         """Report what ``exec`` refused as a shell does, so that it looks the same on every connector."""
         if command.cwd is not None and error.filename == command.cwd:
-            raise StartFailed(_HERE, f"no directory {command.cwd}: {error.strerror}") from error
+            raise StartFailed(_HERE, f"no directory {command.cwd}, or no permission to enter it") from error
         program = (command.argv or ("",))[0]
         if error.errno in (errno.ENOENT, errno.EACCES, errno.ENOTDIR, errno.ENOEXEC, errno.EISDIR):
             missing = error.errno in (errno.ENOENT, errno.ENOTDIR)

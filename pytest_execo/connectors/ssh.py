@@ -61,7 +61,7 @@ class SshConnector(Connector):
 
         async def open_channel(connection: asyncssh.SSHClientConnection) -> _Session:
             _, session = await connection.create_session(
-                lambda: _Session(pool, receiver), line, encoding=None, **terminal
+                lambda: _Session(pool, command, receiver), line, encoding=None, **terminal
             )
             return session
 
@@ -140,7 +140,7 @@ class _Pool:
                 raise StartFailed(self.host.name, error.reason) from error
             except (asyncssh.Error, OSError) as error:
                 self.give_back(link.connection)
-                raise ConnectionLost(self.host.name, str(error) or type(error).__name__) from error
+                raise ConnectionLost(self.host.name, _reason(error)) from error
             except BaseException:
                 self.give_back(link.connection)
                 raise
@@ -232,14 +232,18 @@ def _reason(error: BaseException) -> str:
         return error.reason
     if isinstance(error, TimeoutError | asyncio.TimeoutError):
         return f"no answer within {_CONNECT_TIMEOUT} s"
-    return getattr(error, "strerror", None) or str(error) or type(error).__name__
+    if isinstance(error, OSError) and error.errno is not None and error.errno > 0:
+        # asyncio puts its own words into strerror ("Connect call failed …").
+        return os.strerror(error.errno) + (f": {error.filename}" if error.filename else "")
+    return str(error) or type(error).__name__
 
 
 class _Session(asyncssh.SSHClientSession[bytes], Channel):
     """One command on a channel of a shared connection."""
 
-    def __init__(self, pool: _Pool, receiver: Receiver) -> None:
+    def __init__(self, pool: _Pool, command: Command, receiver: Receiver) -> None:
         self._pool = pool
+        self._command = command
         self._receiver = receiver
         self._channel: asyncssh.SSHClientChannel[bytes] | None = None
         self._begun: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -281,7 +285,7 @@ class _Session(asyncssh.SSHClientSession[bytes], Channel):
         self._head = None
         said = said.strip()
         if not said.isdigit():
-            reason = self._early_errors.decode(errors="replace").strip() or "refused by the remote shell"
+            reason = f"no directory {self._command.cwd}, or no permission to enter it"
             self._fail(StartFailed(self._pool.host.name, reason))
             return
         self._started(int(said))

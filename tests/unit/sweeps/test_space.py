@@ -146,7 +146,7 @@ def test_a_named_level_gives_its_value_and_is_recorded_by_its_id() -> None:
     point = Space(kernel=[Level(len, "length"), Level(max, "most")]).point(1)
     assert point.values == {"kernel": max}
     assert point.params == {"kernel": "most"}
-    assert point.label == "kernel=most"
+    assert point.label == "kernel:most"
 
 
 def test_named_levels_of_containers_are_copied_and_objects_are_shared() -> None:
