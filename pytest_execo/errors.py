@@ -33,7 +33,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from .processes.process import Process
+    from .processes.activity import Activity
 
 __all__ = (
     "CampaignError",
@@ -85,13 +85,13 @@ class ProcessError(ExecoError):
 
 
 class ProcessFailed(ProcessError):
-    """Processes that ended and were not ok (see :attr:`Process.ok`).
+    """Processes that ended and were not ok (see :attr:`Activity.ok`).
 
     ``processes`` holds all the failed ones, with their dates, exit codes and the output so far.
     """
 
-    def __init__(self, processes: Sequence[Process]) -> None:
-        self.processes: tuple[Process, ...] = tuple(processes)
+    def __init__(self, processes: Sequence[Activity]) -> None:
+        self.processes: tuple[Activity, ...] = tuple(processes)
         # Beyond a few, the same text from 200 hosts hides what happened.
         shown = [process.describe() for process in self.processes[:3]]
         if len(self.processes) > len(shown):
@@ -99,17 +99,17 @@ class ProcessFailed(ProcessError):
         super().__init__("\n".join(shown))
 
     @property
-    def process(self) -> Process:
-        """The first failed process."""
+    def process(self) -> Activity:
+        """The first failed process (or file copy: what has the same life cycle)."""
         return self.processes[0]
 
 
 class WaitTimeout(ProcessError, TimeoutError):
     """``wait(timeout=…)`` ran out. Nothing was killed: the processes go on."""
 
-    def __init__(self, message: str, processes: Sequence[Process]) -> None:
+    def __init__(self, message: str, processes: Sequence[Activity]) -> None:
         super().__init__(message)
-        self.processes: tuple[Process, ...] = tuple(processes)
+        self.processes: tuple[Activity, ...] = tuple(processes)
 
 
 class ConnectorError(ExecoError):

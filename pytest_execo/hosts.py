@@ -57,25 +57,29 @@ class Host:
 
         :raises ProcessFailed: when it was not ok, unless ``check=False``.
         """
-        return _processes().Process(cmd, self, **options).run(check=check)
+        process: Process = _processes().Process(cmd, self, **options).run(check=check)
+        return process
 
     def start(self, cmd: CommandLine, **options: Any) -> Process:
         """Start ``cmd`` here and return it at once. Same options as :class:`~pytest_execo.Process`."""
-        return _processes().Process(cmd, self, **options).start()
+        process: Process = _processes().Process(cmd, self, **options).start()
+        return process
 
     def put(self, src: str | PathLike[str], dst: str | PathLike[str] = ".") -> Put:
         """Copy a file or a directory of this machine to the host (relative to the login directory).
 
         :raises ProcessFailed: when it was not copied.
         """
-        return _processes().Put([self], src, dst).run()
+        copy: Put = _processes().Put([self], src, dst).run()
+        return copy
 
     def get(self, src: str | PathLike[str], dst: str | PathLike[str] = ".") -> Get:
         """Copy a file or a directory of the host to this machine.
 
         :raises ProcessFailed: when it was not copied.
         """
-        return _processes().Get([self], src, dst).run()
+        copy: Get = _processes().Get([self], src, dst).run()
+        return copy
 
     def disconnect(self) -> None:
         """Close the connections to this host that processes share; the next process opens a new one.
@@ -96,19 +100,23 @@ class Hosts(Sequence[Host]):
 
         :raises ProcessFailed: with every failed process, unless ``check=False``.
         """
-        return _processes().Remote(cmd, self, **options).run(check=check)
+        group: Remote = _processes().Remote(cmd, self, **options).run(check=check)
+        return group
 
     def start(self, cmd: CommandLine, **options: Any) -> Remote:
         """Start ``cmd`` on all of them and return at once. Same options as :class:`~pytest_execo.Remote`."""
-        return _processes().Remote(cmd, self, **options).start()
+        group: Remote = _processes().Remote(cmd, self, **options).start()
+        return group
 
     def put(self, src: str | PathLike[str], dst: str | PathLike[str] = ".") -> Put:
         """Copy a file or a directory of this machine to all of them."""
-        return _processes().Put(self, src, dst).run()
+        copy: Put = _processes().Put(self, src, dst).run()
+        return copy
 
     def get(self, src: str | PathLike[str], dst: str | PathLike[str] = ".") -> Get:
         """Copy a file or a directory of each to this machine; ``{{{host}}}`` in ``dst`` keeps them apart."""
-        return _processes().Get(self, src, dst).run()
+        copy: Get = _processes().Get(self, src, dst).run()
+        return copy
 
     def disconnect(self) -> None:
         """Close the connections to these hosts; see :meth:`Host.disconnect`."""

@@ -19,7 +19,7 @@ _SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([kKMGTP]?)(i?)(B?)(?:/s)?")
 
 
 def parse_duration(value: object) -> float:
-    """Return seconds from ``"2:00:00"`` (hours:minutes:seconds), ``"1h30m"``, ``"90m"``, a number of seconds or a timedelta.
+    """Return seconds from ``"2:00:00"`` (hours:minutes:seconds), ``"1h30m"``, a number of seconds or a timedelta.
 
     Raises :exc:`ValueError` with what would be right.
     """

@@ -12,6 +12,7 @@ pytest_plugins = ["pytester"]
 # pytester forgets the modules that an inner run imports. Ours must stay, for they own a thread; hypothesis, whose
 # plugin is in every inner run too, takes a second each time.
 import hypothesis.internal.observability  # noqa: E402, F401
+
 import pytest_execo.connectors.ssh  # noqa: E402
 import pytest_execo.plugin.session  # noqa: E402, F401
 
@@ -19,9 +20,14 @@ import pytest_execo.plugin.session  # noqa: E402, F401
 def pytest_addoption(parser: pytest.Parser) -> None:
     group = parser.getgroup("pytest-execo's own tests")
     group.addoption(
-        "--torture-scale", type=float, default=1.0, help="How much torture: 1 is what CI runs, 10 takes ten times as long"
+        "--torture-scale",
+        type=float,
+        default=1.0,
+        help="How much torture: 1 is what CI runs, 10 takes ten times as long",
     )
-    group.addoption("--torture-seed", type=int, default=None, help="Seed of the torture tests (default: a new one, printed)")
+    group.addoption(
+        "--torture-seed", type=int, default=None, help="Seed of the torture tests (default: a new one, printed)"
+    )
 
 
 @pytest.fixture

@@ -24,7 +24,7 @@ __all__ = ("SshConnector",)
 
 # Seconds. A host that accepts and never answers must not hold a campaign; 20 s is what execo's users are used to.
 _CONNECT_TIMEOUT = 20
-# A cut network is noticed after 3 × 10 s without any answer; OpenSSH's own default is never.
+# A cut network is noticed after 3 times 10 s without any answer; OpenSSH's own default is never.
 _KEEPALIVE_INTERVAL = 10
 # Handshakes in flight. One costs about 10 ms of CPU on this side; more at once only make each of them late, and
 # stock servers start to refuse (MaxStartups 10:30:100 counts per server, a campaign's hosts are many servers).
@@ -60,9 +60,8 @@ class SshConnector(Connector):
         terminal: dict[str, Any] = {"term_type": os.environ.get("TERM", "dumb")} if command.pty else {}
 
         async def open_channel(connection: asyncssh.SSHClientConnection) -> _Session:
-            _, session = await connection.create_session(
-                lambda: _Session(pool, command, receiver), line, encoding=None, **terminal
-            )
+            session = _Session(pool, command, receiver)
+            await connection.create_session(lambda: session, line, encoding=None, **terminal)
             return session
 
         session = await pool.use(open_channel, release=False)
@@ -148,7 +147,7 @@ class _Pool:
                 self.give_back(link.connection)
             return result
 
-    def give_back(self, connection: asyncssh.SSHClientConnection) -> None:
+    def give_back(self, connection: object) -> None:
         """Say that a session on ``connection`` is over."""
         for link in self._links:
             if link.connection is connection:
@@ -180,7 +179,7 @@ class _Pool:
         async with self._handshakes:
             try:
                 connection = await asyncssh.connect(self.host.address, **_options(self.host))
-            except (asyncssh.Error, OSError, TimeoutError, asyncio.TimeoutError) as error:
+            except (asyncssh.Error, OSError, TimeoutError) as error:
                 raise ConnectionFailed(self.host.name, _reason(error)) from error
             except (ValueError, asyncssh.KeyImportError) as error:  # a bad key file or configuration
                 raise ConnectionFailed(self.host.name, str(error)) from error
@@ -196,7 +195,7 @@ class _Pool:
             link.connection.abort()
         # `abort` closes the socket at the loop's next turn; `wait_closed` is that turn, not an answer of the host.
         for link in links:
-            with contextlib.suppress(asyncio.TimeoutError, asyncssh.Error, OSError):
+            with contextlib.suppress(TimeoutError, asyncssh.Error, OSError):
                 await asyncio.wait_for(link.connection.wait_closed(), 1)
 
 
@@ -230,7 +229,7 @@ def _reason(error: BaseException) -> str:
         return f"authentication refused ({error.reason})"
     if isinstance(error, asyncssh.Error):
         return error.reason
-    if isinstance(error, TimeoutError | asyncio.TimeoutError):
+    if isinstance(error, TimeoutError):
         return f"no answer within {_CONNECT_TIMEOUT} s"
     if isinstance(error, OSError) and error.errno is not None and error.errno > 0:
         # asyncio puts its own words into strerror ("Connect call failed …").
@@ -357,7 +356,7 @@ class _Session(asyncssh.SSHClientSession[bytes], Channel):
 
         try:
             await self._pool.use(run)
-        except asyncio.TimeoutError:
+        except TimeoutError:
             raise ConnectionLost(self._pool.host.name, f"no answer within {_CONNECT_TIMEOUT} s") from None
 
     def close(self) -> None:
@@ -375,8 +374,6 @@ class _Files(FileChannel):
         self._open = True
 
     async def put(self, source: str, target: str) -> None:
-        if not os.path.lexists(source):
-            raise TransferFailed(self._pool.host.name, f"{source}: no such file or directory on this machine")
         await self._copy(self._sftp.put, source, target)
 
     async def get(self, source: str, target: str) -> None:
@@ -392,6 +389,6 @@ class _Files(FileChannel):
         if self._open:
             self._open = False
             self._sftp.exit()
-            with contextlib.suppress(asyncssh.Error, OSError, asyncio.TimeoutError):
+            with contextlib.suppress(asyncssh.Error, OSError, TimeoutError):
                 await asyncio.wait_for(self._sftp.wait_closed(), 5)
             self._pool.give_back(self._connection)

@@ -66,12 +66,11 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 
 @pytest.hookimpl(trylast=True)
-def pytest_collection_modifyitems(
-    session: pytest.Session, config: pytest.Config, items: list[pytest.Item]
-) -> None:
+def pytest_collection_modifyitems(session: pytest.Session, config: pytest.Config, items: list[pytest.Item]) -> None:
     from .usage import uses_execo
 
-    if config.stash.get(SWEEP_ERRORS, None) or any(map(uses_execo, items)):
+    faults = config.stash.setdefault(SWEEP_ERRORS, [])
+    if faults or any(map(uses_execo, items)):
         from .session import ExperimentSession
 
-        ExperimentSession.begin(session, items, config.stash.get(SWEEP_ERRORS, []))
+        ExperimentSession.begin(session, items, faults)

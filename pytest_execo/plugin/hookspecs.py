@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from ..results import Campaign
 
 
-def pytest_execo_report(config: pytest.Config, campaign: Campaign) -> Iterable[Path] | Path | None:  # type: ignore[empty-body]
+def pytest_execo_report(config: pytest.Config, campaign: Campaign) -> Iterable[Path] | Path | None:
     """Make pictures or tables from the records of ``campaign``, and return their paths for the terminal.
 
     Called once, on the way out, when the nodes were given back and all records are on disk; also after Ctrl-C. An

@@ -46,7 +46,9 @@ def request_of(item: pytest.Item) -> Request:
         for key, value in mark.kwargs.items():
             wanted.setdefault(key, value)
         if mark.args:
-            raise InvalidRequest(_at(item, f"@pytest.mark.execo({mark.args[0]!r}): write a keyword, nodes=2 for instance"))
+            raise InvalidRequest(
+                _at(item, f"@pytest.mark.execo({mark.args[0]!r}): write a keyword, nodes=2 for instance")
+            )
     try:
         return Request(**{key: _checked(key, value) for key, value in wanted.items() if value is not None})
     except InvalidRequest as error:
@@ -101,7 +103,7 @@ def _names(item: pytest.Item) -> Iterator[str]:
 
 def _other_params(item: pytest.Item) -> Iterator[tuple[str, Any]]:
     """Parameters that pytest.mark.parametrize gave: their value if it is JSON, else the id that pytest shows."""
-    callspec = getattr(item, "callspec", None)
+    callspec: Any = getattr(item, "callspec", None)
     for name, value in callspec.params.items() if callspec is not None else ():
         try:
             yield name, json.loads(json.dumps(value, allow_nan=False))

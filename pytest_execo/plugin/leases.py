@@ -81,11 +81,10 @@ class Leases:
             # pytest has no public way to end a fixture before its scope does. `finish` is what pytest itself calls
             # when a parametrized session fixture gets its next parameter: dependents end first, in order.
             definition, request = fixture
-            definition.finish(request)  # type: ignore[attr-defined]
+            definition.finish(request)
         self.give_back()
         self.request = None
 
     def describe(self) -> dict[str, Any]:
         """Return the current lease as JSON, for the campaign's description."""
         return dict(self.current.describe()) if self.current is not None else {}
-

@@ -77,7 +77,7 @@ class Recording:
 
     def _open_store(self, campaign: str) -> SqliteStore:
         try:
-            directory = Path(self._config.cache.mkdir("execo"))  # type: ignore[union-attr]
+            directory = Path(self._config.cache.mkdir("execo"))
         except (AttributeError, OSError):
             # No cache (-p no:cacheprovider, or a read-only project): beside the records it serves as well.
             assert self.directory is not None
@@ -116,7 +116,9 @@ class Recording:
         self._store = self._open_store(self._campaign.id)
         sync_store(self._store, self._campaign.records_dir)
         self._store.plan(resumable)
-        again = [trial for trial, state in self._store.states(resumable).items() if self._again(state) and trial in todo]
+        again = [
+            trial for trial, state in self._store.states(resumable).items() if self._again(state) and trial in todo
+        ]
         self._store.reopen(again)
         self._owner = Owner.current(self._campaign.session)
         self._writer = RecordWriter(self._campaign.records_path)

@@ -108,7 +108,9 @@ class ExperimentSession:
         for item in mine:
             trial = item.stash[TRIAL] = trial_of(item)
             if trial.id in trials:
-                raise InvalidInput(f"{item.nodeid} is the same trial as {trials[trial.id].nodeid}: same test and parameters")
+                raise InvalidInput(
+                    f"{item.nodeid} is the same trial as {trials[trial.id].nodeid}: same test and parameters"
+                )
             trials[trial.id] = item
         self.resumable = [item.stash[TRIAL].id for item in mine if item.stash[TRIAL].resumable]
         done = self.recording.done(self.resumable)
@@ -301,4 +303,3 @@ class ExperimentSession:
             terminal.write_line(self.config, f"execo: warning: no picture: {type(error).__name__}: {error}")
             return []
         return [Path(p) for paths in made for p in ([paths] if isinstance(paths, str | Path) else paths or ())]
-

@@ -74,7 +74,9 @@ def _level(name: str, level: Any) -> Any:
     if not hasattr(level, "marks") or not hasattr(level, "values") or not hasattr(level, "id"):
         return level
     if not isinstance(level.id, str) or len(level.values) != 1 or level.marks:
-        raise InvalidSpace(f"factor {name!r}: write pytest.param(value, id=\"a-name\") with one value, an id and no marks")
+        raise InvalidSpace(
+            f'factor {name!r}: write pytest.param(value, id="a-name") with one value, an id and no marks'
+        )
     return Level(level.values[0], level.id)
 
 
@@ -94,10 +96,7 @@ def generate(metafunc: pytest.Metafunc) -> str | None:
     names = list(space.factors)
     metafunc.parametrize(
         names,
-        [
-            pytest.param(*point.values.values(), id=point.label, marks=pytest.mark.execo_trial(point))
-            for point in space
-        ],
+        [pytest.param(*point.values.values(), id=point.label, marks=pytest.mark.execo_trial(point)) for point in space],
     )
     return None
 

@@ -84,7 +84,9 @@ def last_lines(session: ExperimentSession, pictures: Sequence[Path]) -> list[str
         lines.append("execo: --execo-rerun=all runs it again, --execo-fresh starts a new campaign")
     failed = recording.failed_before + session.progress.outcomes["failed"]
     if failed and session.resumable:
-        lines.append(f"execo: {_count(failed, 'trial')} failed; to run again: {resume_command(config)} --execo-rerun=failed")
+        lines.append(
+            f"execo: {_count(failed, 'trial')} failed; to run again: {resume_command(config)} --execo-rerun=failed"
+        )
     if session.left:
         lines.append(f"execo: {_count(session.left, 'trial')} left; to go on: {resume_command(config)}")
     return lines
@@ -149,4 +151,6 @@ class Progress:
         done = sum(self.outcomes.values())
         left = (now - self._began) / done * (self._total - done)
         counts = ", ".join(f"{count} {name}" for name, count in self.outcomes.items())
-        write_line(self._config, f"execo: {done} of {self._total} trials ({counts}), about {format_duration(left)} left")
+        write_line(
+            self._config, f"execo: {done} of {self._total} trials ({counts}), about {format_duration(left)} left"
+        )

@@ -19,4 +19,6 @@ class NoWorkers:
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_setup(self, item: pytest.Item) -> None:
         if uses_execo(item):
-            pytest.fail("execo: tests with nodes or trials do not run in pytest-xdist workers; leave -n out", pytrace=False)
+            pytest.fail(
+                "execo: tests with nodes or trials do not run in pytest-xdist workers; leave -n out", pytrace=False
+            )

@@ -50,7 +50,7 @@ class Group(Sequence[A], Generic[A]):
             except WaitTimeout:
                 left = [a for a in self._activities if not a.ended]
                 message = f"{self.name!r}: {len(left)} of {len(self)} still running after {timeout} s"
-                raise WaitTimeout(message, left) from None  # type: ignore[arg-type]
+                raise WaitTimeout(message, left) from None
         return self
 
     def run(self, *, check: bool = True) -> Self:

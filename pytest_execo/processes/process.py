@@ -230,7 +230,7 @@ class Process(Activity):
                 await asyncio.wait_for(self._channel.signal(signal.SIGKILL), _VERIFY)
             if not await self._ends_within(_VERIFY):
                 raise ConnectionLost(str(self.host or "localhost"), "SIGKILL was sent and the end was not reported")
-        except (ConnectorError, TimeoutError, asyncio.TimeoutError) as error:
+        except (ConnectorError, TimeoutError) as error:
             if not self.ended:
                 lost = error if isinstance(error, ConnectorError) else None
                 self._finish(lost or ConnectionLost(str(self.host or "localhost"), "no answer to a signal"))
@@ -250,7 +250,7 @@ class Process(Activity):
         assert self._ended_on_loop is not None
         try:
             await asyncio.wait_for(self._ended_on_loop.wait(), seconds)
-        except (TimeoutError, asyncio.TimeoutError):
+        except TimeoutError:
             return False
         return True
 
@@ -287,7 +287,7 @@ def _command(cmd: CommandLine, env: Mapping[str, str], cwd: str | None, pty: boo
     for variable in env:
         if not variable.isidentifier() or not variable.isascii():
             raise InvalidInput(f"env: {variable!r} is not the name of a variable (letters, digits and _)")
-    texts = [cmd] if isinstance(cmd, str) else list(map(os.fspath, cmd))
+    texts = [cmd] if isinstance(cmd, str) else [os.fspath(word) for word in cmd]
     if any("\0" in text for text in (*texts, *env.values(), cwd or "")):
         raise InvalidInput(f"cmd: {cmd!r} has a NUL character, which no command can have")
     if isinstance(cmd, str):

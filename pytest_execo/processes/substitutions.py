@@ -36,7 +36,9 @@ def substitute(text: str, host: Host, index: int, mapping: Substitutions) -> str
             return host.name
         if name not in mapping:
             known = ", ".join(mapping) or "none given"
-            raise InvalidInput(f"{{{{{name}}}}} in {text!r}: no such substitution ({known}); write \\{{{{ for a literal {{{{")
+            raise InvalidInput(
+                f"{{{{{name}}}}} in {text!r}: no such substitution ({known}); write \\{{{{ for a literal {{{{"
+            )
         given: Any = mapping[name]
         if callable(given):
             return str(given(host))

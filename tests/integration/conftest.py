@@ -102,5 +102,3 @@ def closed() -> Host:
     with socket.socket() as unused:
         unused.bind(("127.0.0.1", 0))
         return Host("127.0.0.1", name="closed", user="nobody", port=unused.getsockname()[1])
-
-

@@ -51,7 +51,11 @@ def test_a_run_imports_hooks_alone(pytester: pytest.Pytester) -> None:
     result.assert_outcomes(passed=1)
     (loaded,) = (line.split("loaded ")[1].split() for line in result.stdout.lines if "loaded " in line)
     room = "pytest_execo.plugin"
-    assert set(loaded) == {"pytest_execo", room, *(f"{room}.{name}" for name in ("fixtures", "hookspecs", "options", "usage"))}
+    assert set(loaded) == {
+        "pytest_execo",
+        room,
+        *(f"{room}.{name}" for name in ("fixtures", "hookspecs", "options", "usage")),
+    }
 
 
 def test_a_run_makes_no_thread_no_file_no_directory(pytester: pytest.Pytester) -> None:
@@ -64,9 +68,7 @@ def test_a_run_makes_no_thread_no_file_no_directory(pytester: pytest.Pytester) -
         """
     )
     before = sorted(path.name for path in Path(pytester.path).iterdir())
-    result = pytester.run(
-        sys.executable, "-B", "-m", "pytest", "-p", "no:cacheprovider", "-p", "no:hypothesispytest"
-    )
+    result = pytester.run(sys.executable, "-B", "-m", "pytest", "-p", "no:cacheprovider", "-p", "no:hypothesispytest")
     result.assert_outcomes(passed=1)
     result.stdout.no_fnmatch_line("execo*")
     after = {path.name for path in Path(pytester.path).iterdir()} - {"stdout", "stderr"}

@@ -140,7 +140,13 @@ def test_a_skipped_trial_is_asked_again(pytester: pytest.Pytester) -> None:
 
 def test_the_resume_command_says_what_to_run_and_not_how_to_begin(pytester: pytest.Pytester) -> None:
     pytester.makepyfile(SWEEP)
-    result = pytester.runpytest_inprocess("--execo-fresh", "-k", "x:1 or x:2", "--execo-site=local", "test_the_resume_command_says_what_to_run_and_not_how_to_begin.py")
+    result = pytester.runpytest_inprocess(
+        "--execo-fresh",
+        "-k",
+        "x:1 or x:2",
+        "--execo-site=local",
+        "test_the_resume_command_says_what_to_run_and_not_how_to_begin.py",
+    )
     result.stdout.fnmatch_lines(
         ["execo: if it is interrupted, go on with: *pytest -k 'x:1 or x:2' --execo-site=local test_the_resume*.py"]
     )

@@ -46,7 +46,9 @@ def test_a_signal_leaves_nothing(
 ) -> None:
     pytester.makepyfile(TEST)
     command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, cwd=pytester.path) as run:
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, cwd=pytester.path
+    ) as run:
         eventually(lambda: Path(pytester.path, "running").exists() or run.poll() is not None, 60)
         run.send_signal(number)
         output, _ = run.communicate(timeout=60)

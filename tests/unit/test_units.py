@@ -22,7 +22,8 @@ def test_durations(value: object, seconds: float) -> None:
 
 
 @pytest.mark.parametrize(
-    "value", ["", "soon", "1:30", "1:60:00", "-5", -1, "1h 30", None, True, float("nan"), float("inf"), [1], "nan", "inf"]
+    "value",
+    ["", "soon", "1:30", "1:60:00", "-5", -1, "1h 30", None, True, float("nan"), float("inf"), [1], "nan", "inf"],
 )
 def test_what_is_no_duration(value: object) -> None:
     with pytest.raises(ValueError, match="write '2:00:00'"):
@@ -36,7 +37,15 @@ def test_clock_notation_is_read_back(seconds: int) -> None:
 
 @pytest.mark.parametrize(
     ("value", "size"),
-    [("2GiB", 2 * 1024**3), ("32MB", 32 * 10**6), ("1.5k", 1500), ("1MiB/s", 1024**2), ("10", 10), (10, 10), ("3 B", 3)],
+    [
+        ("2GiB", 2 * 1024**3),
+        ("32MB", 32 * 10**6),
+        ("1.5k", 1500),
+        ("1MiB/s", 1024**2),
+        ("10", 10),
+        (10, 10),
+        ("3 B", 3),
+    ],
 )
 def test_sizes(value: object, size: int) -> None:
     assert parse_size(value) == size

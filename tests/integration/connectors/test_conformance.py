@@ -131,7 +131,7 @@ def test_run_gives_an_empty_input(process: Make) -> None:
 
 
 def test_dialogue(process: Make, eventually: Callable[[Callable[[], object]], None]) -> None:
-    p = process("while read line; do echo \"got $line\"; done").start()
+    p = process('while read line; do echo "got $line"; done').start()
     p.write("one\n")
     eventually(lambda: p.stdout == "got one\n")
     assert p.state is State.RUNNING
@@ -140,7 +140,7 @@ def test_dialogue(process: Make, eventually: Callable[[Callable[[], object]], No
 
 
 def test_environment_and_directory(process: Make) -> None:
-    p = process("echo \"$GREETING\"; pwd", env={"GREETING": "a 'b' \"c\" $d"}, cwd="/usr").run()
+    p = process('echo "$GREETING"; pwd', env={"GREETING": "a 'b' \"c\" $d"}, cwd="/usr").run()
     assert p.stdout == "a 'b' \"c\" $d\n/usr\n"
 
 

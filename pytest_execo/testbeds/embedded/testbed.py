@@ -1,0 +1,229 @@
+"""The embedded testbed as the contract sees it: plan, reserve, a lease, and nodes with faults as methods."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from types import TracebackType
+from typing import Any
+
+from ...errors import LeaseLost, RequestNotMet
+from ...hosts import Host, Hosts
+from ...units import parse_duration, parse_size
+from ..contract import Lease, Plan, Request, Testbed
+from .client import Client
+
+__all__ = ("EmbeddedLease", "EmbeddedNode", "EmbeddedTestbed", "Fault")
+
+#: How many nodes there are when nobody says; a node that is not used costs a socket.
+DEFAULT_CAPACITY = 256
+DEFAULT_DISK = "1GiB"
+
+
+class Fault:
+    """A fault that is in force, from the moment it is made. As a context manager it is undone on exit."""
+
+    def __init__(self, undo: Callable[[], None]) -> None:
+        self._undo = undo
+
+    def undo(self) -> None:
+        """Take the fault back. A second call does nothing, and so does one after the end of the lease."""
+        undo, self._undo = self._undo, _nothing
+        undo()
+
+    def __enter__(self) -> Fault:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        with contextlib.suppress(LeaseLost):  # nothing is left to heal
+            self.undo()
+
+
+def _nothing() -> None:
+    pass
+
+
+@dataclass(frozen=True)
+class EmbeddedNode(Host):
+    """A node of the embedded testbed: a host whose faults are methods.
+
+    Every method returns when what it does is in force. ``cut`` and ``slow`` are about the traffic of the node's SSH
+    server: commands, files, everything forwarded. What a command on the node sends by itself goes over the machine's
+    own loopback. Methods raise :exc:`~pytest_execo.errors.LeaseLost` once the lease has ended.
+    """
+
+    _client: Client | None = field(default=None, compare=False, repr=False)
+
+    def power_off(self) -> Fault:
+        """Switch off, without warning: processes die, connections break, connects are refused. The disk is kept."""
+        self._ask("power_off")
+        return Fault(self.power_on)
+
+    def power_on(self) -> None:
+        """Switch on and wait until the node answers: same address, port, host key and disk, no process from before."""
+        self._ask("power_on")
+
+    @property
+    def powered(self) -> bool:
+        """Whether the node is switched on. One whose processes were all killed is not."""
+        return bool(self._ask("powered")["powered"])
+
+    def cut(self) -> Fault:
+        """Drop every packet to and from the SSH server: what is connected hangs and does not close, connects hang.
+
+        After the end of the cut, connections go on when TCP's next retransmission comes: after a long cut that takes
+        a while, as it does on a real network.
+        """
+        self._ask("wire", wire={"cut": True})
+        return Fault(lambda: self._heal("cut"))
+
+    def slow(self, latency: float | str = 0.0, rate: float | str | None = None) -> Fault:
+        """Make the wire longer and thinner. Replaces the values of an earlier ``slow``.
+
+        :param latency: one way, each way: seconds, or ``"100ms"``, ``"2s"``.
+        :param rate: bytes per second, each way, of all connections together: ``"1MiB/s"``. ``None``: no limit.
+        """
+        wire = {"latency": _seconds(latency), "rate": float(parse_size(rate)) if rate is not None else 0.0}
+        if rate is not None and not wire["rate"]:
+            raise ValueError(f"rate {rate!r} would let nothing through; cut() does that")
+        self._ask("wire", wire=wire)
+        return Fault(lambda: self._heal("latency", "rate"))
+
+    def fill_disk(self, free: int | str = 0) -> Fault:
+        """Leave ``free`` bytes (``"10MiB"``) on the node's disk: home, ``/tmp``, ``/var/tmp`` and ``/dev/shm``.
+
+        Takes no memory: the disk gets smaller. Running processes get "no space left on device" as well.
+
+        :raises FaultNotAvailable: where the machine gives no mount namespace.
+        """
+        self._ask("fill", free=parse_size(free))
+        return Fault(lambda: self._heal("disk"))
+
+    def heal(self) -> None:
+        """Undo ``cut``, ``slow`` and ``fill_disk``. Does not switch the node on."""
+        self._heal("cut", "latency", "rate", "disk")
+
+    def _heal(self, *what: str) -> None:
+        self._ask("heal", what=what)
+
+    def _ask(self, do: str, **arguments: Any) -> dict[str, Any]:
+        if self._client is None:
+            raise LeaseLost(f"{self.name}: this is a description of a node, without its lease")
+        return self._client.ask(do, self.name, **arguments)
+
+
+def _seconds(value: float | str) -> float:
+    if isinstance(value, str) and value.strip().endswith("ms"):
+        return parse_duration(value.strip()[:-2].strip()) / 1000
+    return parse_duration(value)
+
+
+class EmbeddedLease(Lease):
+    """Nodes of the embedded testbed. They end with :meth:`release`, with ``end``, or with the controller's process."""
+
+    def __init__(self, client: Client, site: str, end: float | None) -> None:
+        self._client = client
+        self.end = end
+        #: Holds ``ssh_config`` and the log of the node manager; removed with the lease.
+        self.directory = client.paths.directory
+        #: For the ssh program: ``ssh -F <this> node-1.local``.
+        self.ssh_config = client.paths.ssh_config
+        machine = {
+            "site": site,
+            "cpus": len(os.sched_getaffinity(0)),
+            "memory": os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"),
+            "kernel": os.uname().release,
+            "isolation": client.ready["isolation"],
+        }
+        self.nodes = Hosts(
+            EmbeddedNode(
+                address=node["address"],
+                name=node["name"],
+                user=client.ready["user"],
+                port=node["port"],
+                keyfile=client.paths.key,
+                host_key=node["host_key"],
+                # Ours takes as many as come; fewer connections, fewer handshakes.
+                max_sessions=1000,
+                description={"address": node["address"], **machine},
+                _client=client,
+            )
+            for node in client.ready["nodes"]
+        )
+
+    def alive(self) -> bool:
+        """Tell whether the node manager runs and the end has not come."""
+        return self._client.alive() and (self.end is None or time.time() < self.end)
+
+    def release(self) -> None:
+        """End all processes on all nodes and remove their disks. Thread-safe; returns when everything has gone."""
+        self._client.release()
+
+    def describe(self) -> Mapping[str, Any]:
+        """Return the lease as JSON for the campaign's description: no secrets."""
+        return {"testbed": EmbeddedTestbed.name, **super().describe()}
+
+
+class EmbeddedTestbed(Testbed):
+    """Nodes on this machine, for everybody: no root, no system package, no configuration.
+
+    :param site: ``"local"``.
+    :param nodes: how many nodes there are, and how many a request that does not say gets. Default: there are
+        256, and such a request gets 1.
+    :param isolation: give each node its own hostname, processes, ``/tmp`` and disk, as far as the machine's
+        namespaces allow. ``False``: don't try, which is what machines without user namespaces give.
+    :param disk: the size of a node's disk. It is memory, taken as it is filled.
+    """
+
+    name = "embedded"
+
+    def __init__(
+        self, site: str = "local", *, nodes: int | None = None, isolation: bool = True, disk: int | str = DEFAULT_DISK
+    ) -> None:
+        super().__init__(site, nodes=nodes)
+        self.capacity = DEFAULT_CAPACITY if nodes is None else nodes
+        self._isolation = isolation
+        self._disk = parse_size(disk)
+
+    @classmethod
+    def sites(cls) -> Sequence[str]:
+        """Name the one site."""
+        return ("local",)
+
+    def plan(self, request: Request) -> Plan:
+        """Say whether there are enough nodes; if so, now."""
+        nodes = request.nodes if request.nodes is not None else self.default_nodes or 1
+        unmet = []
+        if nodes < 1:
+            unmet.append(f"asks for {nodes} nodes, a lease has at least 1")
+        if nodes > self.capacity:
+            unmet.append(f"asks for {nodes} nodes, {self.site} has {self.capacity}")
+        if request.cluster is not None:
+            unmet.append(f"asks for cluster {request.cluster!r}, {self.site} has no clusters")
+        return Plan(nodes, None if unmet else time.time(), request.walltime, tuple(unmet))
+
+    def reserve(self, request: Request) -> EmbeddedLease:
+        """Start the nodes. They listen when this returns, and boot when somebody connects.
+
+        :raises RequestNotMet: when there are not enough, or a cluster was asked for.
+        :raises ReservationFailed: when the node manager did not start; the message has its last words.
+        """
+        plan = self.plan(request)
+        if plan.unmet:
+            raise RequestNotMet(plan.unmet)
+        end = None if plan.walltime is None else time.time() + plan.walltime
+        client = Client(
+            {
+                "nodes": plan.nodes,
+                "site": self.site,
+                "isolation": self._isolation,
+                "disk": self._disk,
+                "lifetime": plan.walltime,
+            }
+        )
+        return EmbeddedLease(client, self.site, end)
