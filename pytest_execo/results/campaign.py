@@ -40,7 +40,8 @@ class Campaign:
         self.testbed: str = data["testbed"]
         self.site: str = data["site"]
         self.created_at: str = data["created_at"]
-        self.seed: int | None = data.get("seed")
+        self.seed: int = data["seed"]
+        """Drawn once, when the campaign is made: ``random.Random(campaign.seed)`` draws the same in each session."""
         self.session = session
         """The id of this session; ids sort by the date of their start."""
 
@@ -59,7 +60,7 @@ class Campaign:
 
         :param testbed: the name of the testbed; a campaign stays on the one it began with, and on its ``site``.
         :param command: the command line; credentials in it are blanked (:func:`~pytest_execo.results.redact`).
-        :param seed: the seed of this session, for the record; ``campaign.seed`` is that of the first one.
+        :param seed: the seed of a campaign that is made now; default: a random one. A resumed one keeps its own.
         :param source: a directory of the experiment's repository. Default: the current one.
         :raises CampaignError: in one line: the directory is of another testbed or site, holds other things, or can't
             be written.
@@ -74,7 +75,7 @@ class Campaign:
                 data = read_campaign(path) if resumed else _new(path, testbed, site, seed)
                 _refuse_other(path, data, testbed, site)
                 campaign = cls(path, data, _session_id())
-                data["sessions"].append(_entry(campaign, command, seed, Path(source or ".")))
+                data["sessions"].append(_entry(campaign, command, Path(source or ".")))
                 _save(path, data)
                 campaign.records_dir.mkdir(exist_ok=True)
                 return campaign
@@ -177,13 +178,13 @@ def _new(path: Path, testbed: str, site: str, seed: int | None) -> dict[str, Any
         "name": path.name,
         "testbed": testbed,
         "site": site,
-        "seed": seed,
+        "seed": secrets.randbits(32) if seed is None else seed,
         "created_at": iso_date(),
         "sessions": [],
     }
 
 
-def _entry(campaign: Campaign, command: Sequence[str], seed: int | None, source: Path) -> dict[str, Any]:
+def _entry(campaign: Campaign, command: Sequence[str], source: Path) -> dict[str, Any]:
     return {
         "id": campaign.session,
         "started_at": iso_date(),
@@ -196,7 +197,7 @@ def _entry(campaign: Campaign, command: Sequence[str], seed: int | None, source:
         "testbed": campaign.testbed,
         "site": campaign.site,
         "nodes": [],
-        "seed": seed,
+        "seed": campaign.seed,
         "exit_status": None,
         "counts": {},
     }
