@@ -62,12 +62,12 @@ def _nodes(options: argparse.Namespace) -> int:
 
 
 def _status(options: argparse.Namespace) -> int:
-    from .results import read_records
+    from .results import Record, read_records
     from .results.directories import read_campaign
 
     directory = Path(options.directory) if options.directory else _last_campaign(Path("execo-results"))
     campaign = read_campaign(directory)
-    last = {}
+    last: dict[str, Record] = {}
     for record in read_records(directory / "records"):
         known = last.get(record["trial"])
         if known is None or (record["attempt"], record["ended_at"]) > (known["attempt"], known["ended_at"]):

@@ -30,6 +30,10 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
 
 
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    terminalreporter.write_line("next to look at: ./run example, docs/index.md, ./run tox")
+
+
 @pytest.fixture
 def eventually() -> Callable[[Callable[[], object]], None]:
     """Wait for a condition of the outside world, which has no event to wait for: poll it, with a deadline."""

@@ -7,7 +7,7 @@ import pytest
 __all__ = ("VALUES", "add", "given")
 
 # option → (metavar, default, help); each has an ini setting execo_* and a variable EXECO_* of the same name
-VALUES = {
+VALUES: dict[str, tuple[str, str | None, str]] = {
     "site": ("SITE", "local", "Site to take nodes from: 'local' (embedded SSH nodes) or a site of a testbed"),
     "testbed": ("NAME", None, "Testbed to use, when the site alone does not tell"),
     "nodes": ("N", None, "Number of nodes for tests that do not say, and of the embedded testbed in all"),

@@ -42,8 +42,8 @@ class Recording:
         self._beat = threading.Event()
         self._beating: threading.Thread | None = None
         #: Trials of this run that had been done before it, by outcome.
-        self.passed_before = 0
-        self.failed_before = 0
+        self.passed_before: int = 0
+        self.failed_before: int = 0
         self.directory = self._existing()
 
     # before the run

@@ -52,18 +52,18 @@ class ExperimentSession:
 
     def __init__(self, session: pytest.Session) -> None:
         self.session = session
-        self.config = session.config
-        self.settings = settings.read(self.config)
+        self.config: pytest.Config = session.config
+        self.settings: settings.Settings = settings.read(self.config)
         testbed = find_testbed(self.settings.site, self.settings.testbed)
-        self.leases = Leases(testbed(self.settings.site, nodes=self.settings.nodes))
-        self.recording = Recording(self.config, self.settings, testbed.name)
-        self.ownership = Ownership()
-        self.pending = PendingItems()
-        self.progress = terminal.Progress(self.config)
+        self.leases: Leases = Leases(testbed(self.settings.site, nodes=self.settings.nodes))
+        self.recording: Recording = Recording(self.config, self.settings, testbed.name)
+        self.ownership: Ownership = Ownership()
+        self.pending: PendingItems = PendingItems()
+        self.progress: terminal.Progress = terminal.Progress(self.config)
         self.items: list[pytest.Item] = []
         self.resumable: list[str] = []
         #: Trials without an outcome: those to run, less those that passed, failed or were skipped.
-        self.left = 0
+        self.left: int = 0
         self._waiting: collections.Counter[Request] = collections.Counter()
         self._run: _Run | None = None
         self._sigterm = signals.Sigterm()

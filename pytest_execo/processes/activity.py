@@ -62,16 +62,16 @@ class Activity(ABC):
         self.ignore_error = ignore_error
         #: What it is called in messages.
         self.name = name
-        self.state = State.NEW
+        self.state: State = State.NEW
         #: Unix dates: when it was asked to start, when its end was known.
         self.start_date: float | None = None
         self.end_date: float | None = None
         #: Why it did not start, or why nobody knows how it ended.
         self.error: ExecoError | None = None
         #: Its ``timeout`` ran out.
-        self.timed_out = False
+        self.timed_out: bool = False
         #: :meth:`kill` was called while it ran.
-        self.killed = False
+        self.killed: bool = False
         self._done: concurrent.futures.Future[None] = concurrent.futures.Future()
         self._ended_on_loop: asyncio.Event | None = None
         self._main_task: asyncio.Task[None] | None = None

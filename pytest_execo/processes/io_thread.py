@@ -30,7 +30,9 @@ class IOThread:
     """An event loop in a thread of its own, and the connectors that live on it."""
 
     def __init__(self) -> None:
-        self.loop = asyncio.new_event_loop()
+        self.loop: asyncio.AbstractEventLoop = asyncio.new_event_loop()
+        self._executor = concurrent.futures.ThreadPoolExecutor(thread_name_prefix="pytest-execo files")
+        self.loop.set_default_executor(self._executor)
         self._connectors: dict[str, Connector] = {}
         # The loop keeps weak references to its tasks only.
         self._tasks: set[asyncio.Task[Any]] = set()
@@ -92,7 +94,8 @@ class IOThread:
             for task in self._tasks:
                 task.cancel()
             await asyncio.gather(*self._tasks, return_exceptions=True)
-            await self.loop.shutdown_default_executor()
+            # Not loop.shutdown_default_executor(): it starts a thread, which Python 3.12 refuses at exit.
+            self._executor.shutdown(wait=False, cancel_futures=True)
 
         with contextlib.suppress(concurrent.futures.TimeoutError):
             self.submit(close()).result(_STOP_TIMEOUT)

@@ -69,7 +69,7 @@ class Process(Activity):
         ignore_error: bool = False,
         name: str | None = None,
     ) -> None:
-        self.command = _command(cmd, env or {}, None if cwd is None else os.fspath(cwd), pty)
+        self.command: Command = _command(cmd, env or {}, None if cwd is None else os.fspath(cwd), pty)
         super().__init__(
             host,
             timeout=timeout,
@@ -78,7 +78,7 @@ class Process(Activity):
             name=name or str(self.command),
         )
         self.cmd = cmd
-        self.connector = connector or ("local" if self.host is None else self.host.connector)
+        self.connector: str = connector or ("local" if self.host is None else self.host.connector)
         self.ignore_exit_code = ignore_exit_code
         #: The exit code, decoded (3 is 3); ``None`` before the end and after a signal.
         self.exit_code: int | None = None
@@ -87,7 +87,7 @@ class Process(Activity):
         #: Its pid on its host, which is its process group's too.
         self.pid: int | None = None
         #: SIGKILL was needed.
-        self.forced_kill = False
+        self.forced_kill: bool = False
         self._output: dict[Stream, bytearray] = {"stdout": bytearray(), "stderr": bytearray()}
         self._channel: Channel | None = None
         self._unsent: list[bytes | None] = []  # None: the end of standard input

@@ -65,7 +65,7 @@ class Scope:
 
 
 #: What is started outside any other scope; closed when the interpreter ends.
-root_scope = Scope("root")
+root_scope: Scope = Scope("root")
 _stack: list[Scope] = [root_scope]
 
 

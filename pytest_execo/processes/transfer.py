@@ -33,8 +33,8 @@ class Transfer(Activity):
         ignore_error: bool = False,
     ) -> None:
         self.direction: Literal["put", "get"] = direction
-        self.source = os.fspath(source)
-        self.target = os.fspath(target)
+        self.source: str = os.fspath(source)
+        self.target: str = os.fspath(target)
         super().__init__(
             host,
             timeout=timeout,
@@ -43,7 +43,7 @@ class Transfer(Activity):
             name=f"{direction} {self.source} {self.target}",
         )
         assert self.host is not None
-        self.connector = connector or self.host.connector
+        self.connector: str = connector or self.host.connector
 
     def kill(self, *, wait: bool = True) -> Self:
         """Give the copy up; what was copied so far stays where it is."""

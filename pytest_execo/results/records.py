@@ -43,7 +43,7 @@ class RecordWriter:
     """
 
     def __init__(self, path: str | PathLike[str]) -> None:
-        self.path = Path(path)
+        self.path: Path = Path(path)
         self._lock = threading.Lock()
         self._descriptor: int | None = None
 

@@ -63,7 +63,7 @@ class SqliteStore(CheckpointStore):
         clock: Callable[[], float] = time.time,
         is_dead: Callable[[Owner], bool | None] = Owner.is_dead,
     ) -> None:
-        self.path = Path(path)
+        self.path: Path = Path(path)
         self._campaign = campaign
         self._clock = clock
         self._is_dead = is_dead

@@ -40,11 +40,11 @@ class Client:
         self._number = 0
         self._received = b""
         self._released = False
-        self.paths = Paths(os.path.realpath(tempfile.mkdtemp(prefix="execo-")))
+        self.paths: Paths = Paths(os.path.realpath(tempfile.mkdtemp(prefix="execo-")))
         try:
             with open(self.paths.log, "wb") as log:
                 self._process = subprocess.Popen(
-                    [sys.executable, "-P", "-m", f"{__package__}.manager"],
+                    [sys.executable, "-P", "-m", f"{__package__}.manager", self.paths.directory],
                     stdin=subprocess.PIPE,
                     stdout=subprocess.PIPE,
                     stderr=log,
@@ -61,14 +61,14 @@ class Client:
         self._finalizer = weakref.finalize(self, _end, self._process, self.paths, os.getpid())
         _forget_in_children(self._process)
         try:
-            self.ready = self._start(settings)
+            self.ready: dict[str, Any] = self._start(settings)
         except BaseException:
             self._finalizer()
             raise
 
     def _start(self, settings: dict[str, Any]) -> dict[str, Any]:
         try:
-            self._send({"directory": self.paths.directory, **settings})
+            self._send(settings)
             return self._receive(START_TIMEOUT)
         except (OSError, TimeoutError, EOFError) as error:
             with contextlib.suppress(OSError):

@@ -35,12 +35,12 @@ class Machine:
 
     def __init__(self, blueprint: Blueprint, disk_size: int, reserved: socket.socket) -> None:
         self.blueprint = blueprint
-        self.name = blueprint.address.name
+        self.name: str = blueprint.address.name
         self.listening: socket.socket | None = None
         self.control: socket.socket | None = None
         self.init: int | None = None
         #: A complete answer of the node's server says that it is up.
-        self.up = False
+        self.up: bool = False
         self.wire: dict[str, Any] = dict(_HEALTHY)
         # Bound and never listening: keeps the port ours while the node is off.
         self._reserved = reserved

@@ -1,8 +1,8 @@
 """The process behind a lease: makes the nodes, obeys the controller, and leaves nothing behind.
 
-Started as ``python -m pytest_execo.testbeds.embedded.manager``. Standard input carries the settings, then commands,
-and is the lifeline: its end is the end of the lease. Standard output carries the answers. Both are JSON lines. Never
-has a thread or an event loop, because nodes are forks of it.
+Started as ``python -m pytest_execo.testbeds.embedded.manager DIRECTORY``. Standard input carries the settings, then the
+commands, and is the lifeline: its end is the end of the lease. Standard output carries the answers. Both are JSON
+lines. Never has a thread or an event loop, because nodes are forks of it.
 """
 
 from __future__ import annotations
@@ -263,13 +263,15 @@ def main() -> None:
     with contextlib.suppress(ValueError, OSError):
         wanted = _OPEN_FILES if hard == resource.RLIM_INFINITY else min(hard, _OPEN_FILES)
         resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, wanted), hard))
+    directory = sys.argv[1]
     line = b""
     while not line.endswith(b"\n"):
         data = os.read(0, 1)
         if not data:
-            sys.exit(0)
+            shutil.rmtree(directory, ignore_errors=True)
+            return
         line += data
-    settings = json.loads(line)
+    settings = json.loads(line) | {"directory": directory}
     manager = None
     try:
         manager = _Manager(settings)

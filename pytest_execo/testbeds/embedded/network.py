@@ -48,7 +48,7 @@ class _Direction:
     """One direction of a node's wire, shared by its connections: until when (monotonic) it is busy."""
 
     def __init__(self) -> None:
-        self.busy_until = 0.0
+        self.busy_until: float = 0.0
 
 
 class _Lane:
@@ -217,8 +217,9 @@ class Gate(asyncssh.SSHListener):
 
     def __init__(self, listening: socket.socket) -> None:
         super().__init__()
-        self.wire = Wire()
-        self.inward, self.outward = _Direction(), _Direction()
+        self.wire: Wire = Wire()
+        self.inward: _Direction = _Direction()
+        self.outward: _Direction = _Direction()
         self.connections: set[_Connection] = set()
         self._listening = listening
         self._server: asyncio.Server | None = None

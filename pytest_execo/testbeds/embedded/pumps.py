@@ -31,7 +31,7 @@ class Reader:
         self._fd = fd
         self._received, self._ended = received, ended
         self._loop = asyncio.get_running_loop()
-        self.open = True
+        self.open: bool = True
         self._paused = True
         self.resume()
 

@@ -111,19 +111,21 @@ class Session(SSHServerStreamSession[bytes]):
         self._outputs = [Reader(ours, self._write, self._check_end)]
 
     def _start_on_pipes(self, shell: str, arguments: list[str], environment: dict[bytes, bytes]) -> None:
-        pipes = [os.pipe() for _ in range(3)]
-        stdin, stdout, stderr = pipes
-        theirs = stdin[0], stdout[1], stderr[1]
-        self._fds += [stdin[1], stdout[0], stderr[0]]
+        theirs: list[int] = []
         try:
-            self._spawn(shell, arguments, environment, _copies(*((fd, n) for n, fd in enumerate(theirs))))
+            for number in range(3):
+                read, write = os.pipe()
+                theirs.append(write if number else read)
+                self._fds.append(read if number else write)
+            self._spawn(shell, arguments, environment, _copies(*((fd, number) for number, fd in enumerate(theirs))))
         finally:
             for fd in theirs:
                 os.close(fd)
-        self._stdin = Writer(stdin[1], self._channel.pause_reading, self._channel.resume_reading)
+        stdin, stdout, stderr = self._fds
+        self._stdin = Writer(stdin, self._channel.pause_reading, self._channel.resume_reading)
         self._outputs = [
-            Reader(stdout[0], self._write, self._check_end),
-            Reader(stderr[0], self._write_error, self._check_end),
+            Reader(stdout, self._write, self._check_end),
+            Reader(stderr, self._write_error, self._check_end),
         ]
 
     def _spawn(self, shell: str, arguments: list[str], environment: dict[bytes, bytes], actions: list[Any]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -108,6 +109,10 @@ class EmbeddedNode(Host):
         """Undo ``cut``, ``slow`` and ``fill_disk``. Does not switch the node on."""
         self._heal("cut", "latency", "rate", "disk")
 
+    def __getstate__(self) -> dict[str, Any]:
+        # Another process can reach the node, and has no hand in the lease: faults raise LeaseLost there.
+        return {**self.__dict__, "_client": None}
+
     def _heal(self, *what: str) -> None:
         self._ask("heal", what=what)
 
@@ -130,9 +135,9 @@ class EmbeddedLease(Lease):
         self._client = client
         self.end = end
         #: Holds ``ssh_config`` and the log of the node manager; removed with the lease.
-        self.directory = client.paths.directory
+        self.directory: str = client.paths.directory
         #: For the ssh program: ``ssh -F <this> node-1.local``.
-        self.ssh_config = client.paths.ssh_config
+        self.ssh_config: str = client.paths.ssh_config
         machine = {
             "site": site,
             "cpus": len(os.sched_getaffinity(0)),
@@ -140,7 +145,7 @@ class EmbeddedLease(Lease):
             "kernel": os.uname().release,
             "isolation": client.ready["isolation"],
         }
-        self.nodes = Hosts(
+        self.nodes: Hosts = Hosts(
             EmbeddedNode(
                 address=node["address"],
                 name=node["name"],
@@ -150,7 +155,7 @@ class EmbeddedLease(Lease):
                 host_key=node["host_key"],
                 # Ours takes as many as come; fewer connections, fewer handshakes.
                 max_sessions=1000,
-                description={"address": node["address"], **machine},
+                description={"name": node["name"], "address": node["address"], **machine},
                 _client=client,
             )
             for node in client.ready["nodes"]
@@ -186,7 +191,7 @@ class EmbeddedTestbed(Testbed):
         self, site: str = "local", *, nodes: int | None = None, isolation: bool = True, disk: int | str = DEFAULT_DISK
     ) -> None:
         super().__init__(site, nodes=nodes)
-        self.capacity = DEFAULT_CAPACITY if nodes is None else nodes
+        self.capacity: int = DEFAULT_CAPACITY if nodes is None else nodes
         self._isolation = isolation
         self._disk = parse_size(disk)
 
@@ -199,6 +204,8 @@ class EmbeddedTestbed(Testbed):
         """Say whether there are enough nodes; if so, now."""
         nodes = request.nodes if request.nodes is not None else self.default_nodes or 1
         unmet = []
+        if not sys.platform.startswith("linux"):
+            unmet.append(f"asks for nodes on this machine, which needs Linux and runs {sys.platform}")
         if nodes < 1:
             unmet.append(f"asks for {nodes} nodes, a lease has at least 1")
         if nodes > self.capacity:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from pytest_execo import ConnectionFailed, ConnectionLost, Host, Lease, Process, Remote
+from pytest_execo import ConnectionFailed, ConnectionLost, Host, Lease, Process, Remote, State
 from pytest_execo.processes.io_thread import io_thread
 
 pytestmark = pytest.mark.integration
@@ -32,9 +32,10 @@ def test_one_connection_is_shared(embedded: Lease) -> None:
     assert connections(node) == 1
 
 
-def test_a_full_connection_gets_a_neighbour(openssh: Host) -> None:
+def test_a_full_connection_gets_a_neighbour(openssh: Host, eventually: Eventually) -> None:
     openssh.disconnect()
     group = Remote("read line", [openssh] * 25).start()
+    eventually(lambda: all(p.state is State.RUNNING for p in group))
     group.write("\n").wait(60)
     assert group.ok
     assert connections(openssh) == 3
@@ -42,9 +43,10 @@ def test_a_full_connection_gets_a_neighbour(openssh: Host) -> None:
     assert connections(openssh) == 0
 
 
-def test_a_server_with_fewer_sessions_than_expected(openssh: Host) -> None:
+def test_a_server_with_fewer_sessions_than_expected(openssh: Host, eventually: Eventually) -> None:
     hopeful = dataclasses.replace(openssh, max_sessions=40)
     group = Remote("read line", [hopeful] * 25).start()
+    eventually(lambda: all(p.state is State.RUNNING for p in group))
     group.write("\n").wait(60)
     assert group.ok, group.summary()
     assert connections(hopeful) == 3

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
 from collections.abc import Callable, Coroutine
+from pathlib import Path
 from typing import Any
 
 import asyncssh
 import pytest
 
-from pytest_execo.testbeds.embedded import EmbeddedNode
+from pytest_execo.testbeds.embedded import EmbeddedLease, EmbeddedNode
 
 pytestmark = pytest.mark.integration
 
@@ -113,3 +115,28 @@ def test_stderr_of_a_command_that_stops_reading(connected: Callable[[Test], Any]
             stuck.kill()
 
     connected(test)
+
+
+def test_scp_where_the_machine_has_no_scp_program(
+    reserve: Callable[..., EmbeddedLease], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tools = tmp_path / "bin"
+    tools.mkdir()
+    (tools / "cat").symlink_to(shutil.which("cat") or "/bin/cat")
+    monkeypatch.setenv("PATH", str(tools))
+    lease = reserve()
+    (tmp_path / "file").write_bytes(bytes(range(256)) * 1000)
+
+    async def test() -> None:
+        node = lease.nodes[0]
+        assert node.port is not None
+        async with asyncssh.connect(
+            node.address, node.port, username=node.user, client_keys=[node.keyfile], known_hosts=None, config=None
+        ) as connection:
+            await asyncssh.scp(str(tmp_path / "file"), (connection, "copy"))
+            await asyncssh.scp((connection, "copy"), str(tmp_path / "back"))
+            assert (await connection.run("scp")).exit_status == 127
+
+    asyncio.run(asyncio.wait_for(test(), 30))
+    assert (tmp_path / "back").read_bytes() == (tmp_path / "file").read_bytes()
+    lease.release()

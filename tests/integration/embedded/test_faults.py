@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import socket
 import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -38,7 +40,8 @@ def _greets(node: EmbeddedNode, timeout: float) -> bool:
 
 
 def test_power(lease: EmbeddedLease, node: EmbeddedNode, ssh: Ssh) -> None:
-    assert ssh(lease, node.name, "echo kept > kept; sleep 76543 >/dev/null 2>&1 &").returncode == 0
+    mark = f"7{os.getpid()}"  # without isolation, everybody's processes are in sight
+    assert ssh(lease, node.name, f"echo kept > kept; sleep {mark} >/dev/null 2>&1 &").returncode == 0
     with subprocess.Popen(
         ["ssh", "-F", lease.ssh_config, node.name, "echo up; sleep 1000"],
         stdin=subprocess.DEVNULL,
@@ -53,7 +56,7 @@ def test_power(lease: EmbeddedLease, node: EmbeddedNode, ssh: Ssh) -> None:
             with pytest.raises(ConnectionRefusedError):
                 _greets(node, 10)
     assert node.powered
-    result = ssh(lease, node.name, "cat kept; rm kept; ps ax -o args | grep '[s]leep 76543$'")
+    result = ssh(lease, node.name, f"cat kept; rm kept; ps ax -o args | grep '[s]leep {mark}$'")
     assert result.stdout == b"kept\n"
 
 
@@ -226,6 +229,22 @@ def test_a_writer_is_stopped_by_a_disk_that_fills_under_it(isolated: EmbeddedLea
         node.fill_disk()
         _, errors = writer.communicate(timeout=30)
     assert b"No space left on device" in errors
+
+
+def test_faults_from_several_threads(reserve: Callable[..., EmbeddedLease]) -> None:
+    lease = reserve(6)
+
+    def torment(node: EmbeddedNode) -> bool:
+        for _ in range(3):
+            with node.power_off():
+                assert not node.powered
+            with node.cut(), node.slow(latency=0.01):
+                pass
+        return _greets(node, 30)
+
+    with ThreadPoolExecutor(6) as threads:
+        assert all(threads.map(torment, lease.nodes))  # type: ignore[arg-type]
+    lease.release()
 
 
 def test_values_that_make_no_sense(node: EmbeddedNode) -> None:

@@ -6,6 +6,7 @@ import contextlib
 import gc
 import json
 import os
+import pickle
 import signal
 import subprocess
 import sys
@@ -18,7 +19,7 @@ from typing import Any
 import pytest
 
 import pytest_execo
-from pytest_execo.errors import RequestNotMet, ReservationFailed
+from pytest_execo.errors import LeaseLost, RequestNotMet, ReservationFailed
 from pytest_execo.testbeds.contract import Request
 from pytest_execo.testbeds.embedded import EmbeddedLease, EmbeddedNode, EmbeddedTestbed
 
@@ -255,7 +256,7 @@ def test_two_hundred_nodes(reserve: Callable[..., EmbeddedLease], capsys: pytest
     lease.release()
     released = time.monotonic() - start
     with capsys.disabled():
-        print(f"\n200 nodes: up {up:.2f} s, a command on each {ran:.2f} s, released {released:.2f} s")  # noqa: T201
+        print(f"\n200 nodes: up {up:.2f} s, a command on each {ran:.2f} s, released {released:.2f} s")
     assert not os.path.exists(lease.directory)
 
 
@@ -269,3 +270,20 @@ def test_what_a_node_says_of_itself(lease: EmbeddedLease) -> None:
     assert node == node
     assert len({*lease.nodes}) == 3
     assert "_client" not in repr(node)
+
+
+def test_a_node_in_another_process_is_a_host(lease: EmbeddedLease) -> None:
+    node = lease.nodes[0]
+    copy = pickle.loads(pickle.dumps(node))
+    assert copy == node
+    assert copy.keyfile == node.keyfile
+    with pytest.raises(LeaseLost):
+        copy.power_off()
+
+
+def test_a_controller_that_dies_while_it_starts_a_manager(tmp_path: Path) -> None:
+    command = [sys.executable, "-P", "-m", "pytest_execo.testbeds.embedded.manager", str(tmp_path / "lease")]
+    (tmp_path / "lease").mkdir()
+    result = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, env=_package_path(), timeout=60)
+    assert (result.returncode, result.stdout) == (0, b"")
+    assert not list(tmp_path.iterdir())

@@ -4,15 +4,14 @@ import datetime as dt
 import enum
 import math
 import os
-import resource
-from collections.abc import Iterator
+import subprocess
+import sys
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 
-from pytest_execo.errors import InvalidMeasurement, RecordError
+from pytest_execo.errors import InvalidMeasurement
 from pytest_execo.results import Trial
 
 
@@ -178,27 +177,32 @@ def test_what_is_not_a_file_is_refused(trial: Trial, tmp_path: Path) -> None:
         trial.attach(tmp_path)
 
 
-@pytest.fixture
-def small_files() -> Iterator[None]:
-    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, limits[1]))
-    yield
-    resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+FULL_DISK = """
+import pathlib, resource, sys
+from pytest_execo import Trial
+from pytest_execo.errors import RecordError
+
+base, source = map(pathlib.Path, sys.argv[1:])
+trial = Trial(id="0" * 16, test="t", params={}, repetition=0, attempt=2, directory=base / "trials" / "0")
+resource.setrlimit(resource.RLIMIT_FSIZE, (900, resource.getrlimit(resource.RLIMIT_FSIZE)[1]))
+try:
+    trial.attach(source)
+except RecordError as error:
+    assert "File too large" in str(error), error
+else:
+    raise AssertionError("it was copied")
+assert list((trial.directory / "attempt-2").iterdir()) == []
+assert trial.attachments == []
+"""
 
 
-@pytest.mark.usefixtures("small_files")
+@pytest.mark.slow
 @pytest.mark.parametrize("directory", [False, True])
-def test_a_full_disk_leaves_no_part_of_a_copy(trial: Trial, tmp_path: Path, directory: bool) -> None:
-    source: Any = tmp_path / "out"
+def test_a_full_disk_leaves_no_part_of_a_copy(tmp_path: Path, directory: bool) -> None:
+    # In a process of its own: a limit on this one would hit pytest's own output.
+    source = tmp_path / "out"
     source.mkdir()
     for number in range(3):
-        (source / f"big-{number}").touch()
-        os.truncate(tmp_path / "out" / f"big-{number}", 0)
-        for _ in range(2):
-            with (source / f"big-{number}").open("ab") as file:
-                file.write(b"x" * 500)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (900, resource.getrlimit(resource.RLIMIT_FSIZE)[1]))
-    with pytest.raises(RecordError, match="File too large"):
-        trial.attach(source if directory else source / "big-0")
-    assert os.listdir(trial.directory / "attempt-2") == []
-    assert trial.attachments == []
+        (source / f"big-{number}").write_bytes(b"x" * 1000)
+    what = source if directory else source / "big-0"
+    subprocess.run([sys.executable, "-c", FULL_DISK, tmp_path, what], check=True, timeout=60)
