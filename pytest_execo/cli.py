@@ -33,7 +33,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         code: int = options.command(options)
     except ExecoError as error:
-        print(f"pytest-execo: {error}", file=sys.stderr)  # noqa: T201
+        # Testbeds speak of pytest's options; here they have no prefix.
+        print(f"pytest-execo: {str(error).replace('--execo-', '--')}", file=sys.stderr)  # noqa: T201
         return 1
     return code
 

@@ -92,6 +92,15 @@ class Channel(ABC):
         """
 
     @abstractmethod
+    async def alive(self) -> bool:
+        """Ask the host whether any process of the command's group is there.
+
+        The end of a command is told when its output has ended too, which a daemon that it left behind may hold up.
+
+        :raises ConnectorError: when the host can't be reached.
+        """
+
+    @abstractmethod
     def close(self) -> None:
         """Stop listening to the command: ``ended`` is called soon, whatever the command does."""
 

@@ -9,6 +9,7 @@ import os
 import pty
 import shutil
 import signal
+import threading
 from typing import cast
 
 from ..errors import ConnectorError, StartFailed, TransferFailed
@@ -21,6 +22,8 @@ _HERE = "localhost"
 # After the end of a process its output is read on for this long, seconds: a daemon that it left behind may hold the
 # pipe open for ever, and what the process itself wrote is in the pipe already.
 _LINGER = 0.5
+# Bytes that are copied between two looks at whether to go on.
+_PIECE = 1 << 20
 
 
 class LocalConnector(Connector):
@@ -187,6 +190,15 @@ class _Child(asyncio.SubprocessProtocol, Channel):
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(self.pid, number)
 
+    async def alive(self) -> bool:
+        try:
+            os.killpg(self.pid, 0)
+        except ProcessLookupError:
+            return False
+        except PermissionError:  # somebody else's by now, so it exists
+            return True
+        return True
+
     def close(self) -> None:
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(self.pid, signal.SIGKILL)
@@ -218,6 +230,9 @@ class _Gone(Channel):
     async def signal(self, number: int) -> None:
         """Nobody is there."""
 
+    async def alive(self) -> bool:
+        return False
+
     def close(self) -> None:
         """Nothing is open."""
 
@@ -226,8 +241,12 @@ class _LocalFiles(FileChannel):
     """Copies between two places of this machine, in a worker thread: files block."""
 
     async def put(self, source: str, target: str) -> None:
+        stop = threading.Event()
         try:
-            await asyncio.to_thread(_copy, source, target)
+            await asyncio.to_thread(_copy, source, target, stop)
+        except asyncio.CancelledError:
+            stop.set()
+            raise
         except (OSError, shutil.Error) as error:
             raise TransferFailed(_HERE, f"{source} → {target}: {error}") from error
 
@@ -238,10 +257,21 @@ class _LocalFiles(FileChannel):
         """Nothing is open."""
 
 
-def _copy(source: str, target: str) -> None:
+def _copy(source: str, target: str, stop: threading.Event) -> None:
+    def copy_file(source: str, target: str) -> None:
+        if os.path.islink(source):
+            os.symlink(os.readlink(source), target)
+            return
+        with open(source, "rb") as read, open(target, "wb") as write:
+            while piece := read.read(_PIECE):
+                if stop.is_set():  # a thread can't be cancelled
+                    raise OSError("given up")
+                write.write(piece)
+        shutil.copystat(source, target)
+
     if os.path.isdir(target):
         target = os.path.join(target, os.path.basename(os.path.normpath(source)))
     if os.path.isdir(source):
-        shutil.copytree(source, target, dirs_exist_ok=True)
+        shutil.copytree(source, target, symlinks=True, copy_function=copy_file, dirs_exist_ok=True)
     else:
-        shutil.copy2(source, target)
+        copy_file(source, target)

@@ -7,6 +7,7 @@ of its own with all the other hooks.
 
 from __future__ import annotations
 
+from collections.abc import Generator
 from typing import TYPE_CHECKING
 
 import pytest
@@ -65,12 +66,26 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
             metafunc.config.stash.setdefault(SWEEP_ERRORS, []).append(error)
 
 
-@pytest.hookimpl(trylast=True)
-def pytest_collection_modifyitems(session: pytest.Session, config: pytest.Config, items: list[pytest.Item]) -> None:
-    from .usage import uses_execo
+def pytest_sessionstart(session: pytest.Session) -> None:
+    session.config.pluginmanager.register(_Selection(), "execo-selection")
 
-    faults = config.stash.setdefault(SWEEP_ERRORS, [])
-    if faults or any(map(uses_execo, items)):
-        from .session import ExperimentSession
 
-        ExperimentSession.begin(session, items, faults)
+class _Selection:
+    """Has the last word on what is run in which order.
+
+    Of wrappers that want to be first, the one registered last is the outermost: --lf, --ff and their like, registered
+    when pytest is configured, are done when it goes to work.
+    """
+
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_collection_modifyitems(
+        self, session: pytest.Session, config: pytest.Config, items: list[pytest.Item]
+    ) -> Generator[None, None, None]:
+        yield
+        from .usage import uses_execo
+
+        faults = config.stash.setdefault(SWEEP_ERRORS, [])
+        if faults or config.getoption("execo_plan") or any(map(uses_execo, items)):
+            from .session import ExperimentSession
+
+            ExperimentSession.begin(session, items, faults)

@@ -19,10 +19,19 @@ __all__ = ("NAMES", "campaign", "lease", "nodes", "remote", "trial")
 NAMES = ("lease", "nodes", "remote", "trial", "campaign")
 
 
+UNSEEN = (
+    "execo: fixtures of execo have to be asked for where collection can see it: as an argument, or with "
+    "@pytest.mark.usefixtures; a test with the marker execo may use request.getfixturevalue()"
+)
+
+
 def _session(request: pytest.FixtureRequest) -> ExperimentSession:
     from . import SESSION
 
-    return request.config.stash[SESSION]
+    session = request.config.stash.get(SESSION, None)
+    if session is None or not session.recording.opened:
+        pytest.fail(UNSEEN, pytrace=False)
+    return session
 
 
 @pytest.fixture(scope="session")

@@ -102,10 +102,11 @@ def _names(item: pytest.Item) -> Iterator[str]:
 
 
 def _other_params(item: pytest.Item) -> Iterator[tuple[str, Any]]:
-    """Parameters that pytest.mark.parametrize gave: their value if it is JSON, else the id that pytest shows."""
+    """Parameters that pytest.mark.parametrize gave: their value if it is JSON, else a name for it."""
     callspec: Any = getattr(item, "callspec", None)
     for name, value in callspec.params.items() if callspec is not None else ():
         try:
             yield name, json.loads(json.dumps(value, allow_nan=False))
         except (TypeError, ValueError):
-            yield name, callspec.id
+            # Not the id that pytest shows, which is made of all the parameters; as in there, the place in the list.
+            yield name, getattr(value, "__qualname__", None) or f"{name}{callspec.indices.get(name, 0)}"

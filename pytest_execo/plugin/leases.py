@@ -27,12 +27,16 @@ class Leases:
         #: Why the lease of a group can't be had: told once, its other tests stay pending.
         self.broken: dict[Request, TestbedError] = {}
         self._plans: dict[Request, Plan] = {}
+        self._lost: LeaseLost | None = None
         self._fixture: tuple[pytest.FixtureDef[Any], Any] | None = None
 
     def plan(self, request: Request) -> Plan:
         """Return the testbed's plan, asked once for each request."""
         if request not in self._plans:
-            self._plans[request] = self.testbed.plan(request)
+            try:
+                self._plans[request] = self.testbed.plan(request)
+            except TestbedError as error:
+                self._plans[request] = Plan(request.nodes or 0, None, request.walltime, (str(error).splitlines()[0],))
         return self._plans[request]
 
     @pytest.hookimpl(tryfirst=True)
@@ -45,6 +49,7 @@ class Leases:
         if request != self.request:
             self.end()
             self.request = request
+            self._lost = None
 
     def take(self) -> Lease:
         """Return the lease of the current group, reserving it if need be.
@@ -55,6 +60,7 @@ class Leases:
         if self.request in self.broken:
             raise self.broken[self.request]
         if self.current is None:
+            self._lost = None
             try:
                 self.current = self.testbed.reserve(self.request)
             except TestbedError as error:
@@ -63,13 +69,14 @@ class Leases:
         return self.current
 
     def lost(self) -> LeaseLost | None:
-        """Return an error when there is a lease that is no longer ours."""
+        """Return an error when the lease of the current group is no longer ours, or was not when it was given back."""
         if self.current is not None and not self.current.alive():
-            return LeaseLost(f"the lease on {self.testbed.site} was lost: its nodes are gone")
-        return None
+            self._lost = LeaseLost(f"the lease on {self.testbed.site} was lost: its nodes are gone")
+        return self._lost
 
     def give_back(self) -> None:
         """Release the lease, if there is one. Called by the fixture's end, and again when all is over."""
+        self.lost()
         current, self.current = self.current, None
         if current is not None:
             current.release()
@@ -77,13 +84,16 @@ class Leases:
     def end(self) -> None:
         """End the fixture ``lease`` with everything that stands on it, user fixtures included; then release."""
         fixture, self._fixture = self._fixture, None
-        if fixture is not None:
+        try:
+            if fixture is None:
+                return
             # pytest has no public way to end a fixture before its scope does. `finish` is what pytest itself calls
             # when a parametrized session fixture gets its next parameter: dependents end first, in order.
             definition, request = fixture
             definition.finish(request)
-        self.give_back()
-        self.request = None
+        finally:
+            self.give_back()
+            self.request = None
 
     def describe(self) -> dict[str, Any]:
         """Return the current lease as JSON, for the campaign's description."""

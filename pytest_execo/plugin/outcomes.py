@@ -17,24 +17,33 @@ PENDING_EXIT = 75
 
 @dataclass
 class Verdict:
-    """How a trial ended, gathered from the reports of its phases."""
+    """How a trial ended, gathered from the reports of its phases.
 
-    outcome: str = "passed"
-    reason: str | None = None
+    Pending until its call has been reported: what did not run (``--setup-only``, say) has no outcome.
+    """
+
+    outcome: str = "pending"
+    reason: str | None = "it did not run"
     error: dict[str, Any] | None = field(default=None)
+    #: The lease was lost under it, and a report has said so.
+    lost: bool = False
 
     def add(self, report: pytest.TestReport, call: pytest.CallInfo[None]) -> None:
         """Take the report of one phase. The first thing that went wrong is the outcome; an environment's fault wins."""
+        if report.when == "setup":  # of the test, or of its rerun by another plugin
+            self.outcome, self.reason, self.error = "pending", "it did not run", None
         excinfo = call.excinfo
-        if excinfo is not None and isinstance(excinfo.value, TestbedError):
-            self.pend(str(excinfo.value).splitlines()[0])
+        fault = _environment_fault(excinfo.value) if excinfo is not None else None
+        if fault is not None:
+            self.pend(str(fault).splitlines()[0])
             make_pending(report, self.reason or "")
-        elif report.failed and self.outcome in ("passed", "skipped"):
+        elif report.failed and self.outcome != "failed":
             self.outcome = "failed"
             self._blame(report, excinfo)
-        elif report.skipped and self.outcome == "passed":
-            self.outcome = "skipped"
-            self.reason = _skip_reason(report)
+        elif report.skipped:
+            self.outcome, self.reason = "skipped", _skip_reason(report)
+        elif report.when == "call":
+            self.outcome, self.reason = "passed", None
 
     def pend(self, reason: str) -> None:
         """The environment failed: whatever else happened, the trial has no outcome yet."""
@@ -49,6 +58,14 @@ class Verdict:
         first = message.splitlines()[0] if message else ""
         self.reason = f"{kind}: {first}" + ("" if report.when == "call" else f" (in {report.when})")
         self.error = {"type": kind, "message": message, "traceback": str(report.longreprtext)}
+
+
+def _environment_fault(error: BaseException) -> TestbedError | None:
+    """Return the testbed's error that ``error`` is, or is made of entirely."""
+    if isinstance(error, BaseExceptionGroup):
+        _, rest = error.split(TestbedError)
+        return _environment_fault(error.exceptions[0]) if rest is None else None
+    return error if isinstance(error, TestbedError) else None
 
 
 def _skip_reason(report: pytest.TestReport) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import re
 import shutil
 import threading
@@ -16,6 +17,7 @@ from ..errors import CampaignError
 from ..processes import Activity, Process
 from ..results import Campaign, RecordWriter, Trial, find_campaign, new_campaign_directory, sync_store
 from ..results.directories import read_campaign
+from ..results.files import locked
 from ..sweeps import Owner, SqliteStore, State
 from ..units import iso_date
 from .items import TrialOf
@@ -52,6 +54,7 @@ class Recording:
         """Find the campaign to go on with. Writes nothing."""
         if self._settings.campaign is not None:
             directory = Path(self._config.invocation_params.dir, self._settings.campaign)
+            _check(directory, f"--execo-campaign={self._settings.campaign}")
             if self._settings.fresh and (directory / "campaign.json").exists():
                 raise CampaignError(f"--execo-fresh: {directory} holds a campaign already; name another directory")
             return directory
@@ -103,25 +106,41 @@ class Recording:
         :param resumable: the ids of all trials of sweeps that were collected.
         :param todo: those to run now, with their tests.
         """
-        if self.directory is None:
-            self.directory = new_campaign_directory(self._config.rootpath / RESULTS, self._settings.site)
+        if self.directory is not None:
+            self._open(self.directory, resumable, todo)
+            return
+        results = self._config.rootpath / RESULTS
+        try:
+            results.mkdir(exist_ok=True)
+            # Two runs that begin at once must not begin two campaigns.
+            with locked(results):
+                self.directory = self._existing() or new_campaign_directory(results, self._settings.site)
+                self._open(self.directory, resumable, todo)
+        except OSError as error:
+            message = (
+                f"{results}: no campaign can be kept there: {error.strerror}; --execo-campaign=DIR names another place"
+            )
+            raise CampaignError(message) from error
+
+    def _open(self, directory: Path, resumable: Sequence[str], todo: Mapping[str, str]) -> None:
         command = ["pytest", *map(str, self._config.invocation_params.args)]
-        self._campaign = Campaign.open(
-            self.directory,
+        campaign = Campaign.open(
+            directory,
             testbed=self._testbed,
             site=self._settings.site,
             command=command,
             source=self._config.rootpath,
         )
-        self._store = self._open_store(self._campaign.id)
-        sync_store(self._store, self._campaign.records_dir)
+        self._store = self._open_store(campaign.id)
+        sync_store(self._store, campaign.records_dir)
         self._store.plan(resumable)
         again = [
             trial for trial, state in self._store.states(resumable).items() if self._again(state) and trial in todo
         ]
         self._store.reopen(again)
-        self._owner = Owner.current(self._campaign.session)
-        self._writer = RecordWriter(self._campaign.records_path)
+        self._owner = Owner.current(campaign.session)
+        self._writer = RecordWriter(campaign.records_path)
+        self._campaign = campaign
         self._beating = threading.Thread(target=self._heartbeats, name="pytest-execo heartbeat", daemon=True)
         self._beating.start()
 
@@ -168,11 +187,12 @@ class Recording:
         """Write the whole output of failed processes into the trial's directory."""
         for number, activity in enumerate(failed, 1):
             where = re.sub(r"[^\w.-]", "_", str(activity.host or "localhost"))
-            directory = trial.directory / f"attempt-{trial.attempt}"
+            text = activity.report() if isinstance(activity, Process) else activity.describe()
             with contextlib.suppress(OSError):  # a log is never worth a trial
-                directory.mkdir(parents=True, exist_ok=True)
-                text = activity.report() if isinstance(activity, Process) else activity.describe()
-                (directory / f"process-{number:02d}-{where}.log").write_text(text + "\n", errors="surrogateescape")
+                directory = trial.directory / f"attempt-{trial.attempt}"
+                directory.mkdir(exist_ok=True)
+                log = directory / f"process-{number:02d}-{where}.log"
+                log.write_text(f"{text}\n", encoding="utf-8", errors="backslashreplace")
 
     def finish(
         self,
@@ -214,6 +234,12 @@ class Recording:
         )
         self._store.finish(identity.id, self._owner, outcome, trial.attempt, ended_at=ended_at)
 
+    def finished(self, trials: Sequence[str]) -> int:
+        """Return how many of these trials, which other sessions had, have been done meanwhile."""
+        if self._store is None or not trials:
+            return 0
+        return sum(state not in (State.TODO, State.CLAIMED) for state in self._store.states(trials).values())
+
     def close(self, exit_status: int, counts: Mapping[str, int]) -> None:
         """End the session in the campaign's description, and give back what is claimed."""
         assert self._writer is not None
@@ -227,5 +253,22 @@ class Recording:
         self._store.close()
         self.campaign.describe(exit_status=exit_status, counts=counts)
         junit = getattr(self._config.option, "xmlpath", None)
-        if junit and Path(junit).exists():
-            shutil.copyfile(junit, self.campaign.directory / "junit.xml")
+        if junit:
+            with contextlib.suppress(OSError):  # none was written, or it is there already
+                shutil.copyfile(junit, self.campaign.directory / "junit.xml")
+
+
+def _check(directory: Path, option: str) -> None:
+    """Refuse, before anything is collected or reserved, a directory that can't become or be a campaign's.
+
+    :raises CampaignError: with one line that names the option.
+    """
+    if (directory / "campaign.json").is_file():
+        return
+    place = next(path for path in (directory, *directory.parents) if path.exists())
+    if not place.is_dir():
+        raise CampaignError(f"{option}: {place} is a file; name a directory")
+    if place == directory and any(not path.name.startswith(".campaign.") for path in directory.iterdir()):
+        raise CampaignError(f"{option}: the directory holds other things and no campaign; name a new or an empty one")
+    if not os.access(place, os.W_OK | os.X_OK):
+        raise CampaignError(f"{option}: {place} is not writable; name another directory")

@@ -17,7 +17,7 @@ import pytest
 
 from ..errors import CampaignError, ExecoError, InvalidInput
 from ..testbeds import Request, find_testbed
-from . import settings, signals, terminal
+from . import fixtures, settings, signals, terminal
 from .items import REQUEST, TRIAL, request_of, trial_of
 from .leases import Leases
 from .outcomes import PENDING_EXIT, PendingItems, Verdict, make_pending
@@ -66,7 +66,10 @@ class ExperimentSession:
         self.left: int = 0
         self._waiting: collections.Counter[Request] = collections.Counter()
         self._run: _Run | None = None
-        self._sigterm = signals.Sigterm()
+        self._item: pytest.Item | None = None
+        self._sigterm = signals.Sigterm(session)
+        self._calling = False
+        self._elsewhere: list[str] = []
         self._last_lines: list[str] = []
 
     # collection
@@ -90,6 +93,8 @@ class ExperimentSession:
                 item.stash[REQUEST] = request_of(item)
             except InvalidInput as error:
                 lines.append(str(error))
+            if not lines and item.get_closest_marker("execo_sweep") and not item.get_closest_marker("execo_trial"):
+                lines.append(f"{item.nodeid}: @sweep is for functions and methods that pytest can parametrize")
         if lines:
             # The items of one sweep share their faults.
             raise pytest.UsageError("\n".join(dict.fromkeys(lines)))
@@ -107,7 +112,7 @@ class ExperimentSession:
         trials: dict[str, pytest.Item] = {}
         for item in mine:
             trial = item.stash[TRIAL] = trial_of(item)
-            if trial.id in trials:
+            if trial.id in trials and trial.resumable:
                 raise InvalidInput(
                     f"{item.nodeid} is the same trial as {trials[trial.id].nodeid}: same test and parameters"
                 )
@@ -141,12 +146,15 @@ class ExperimentSession:
     def pytest_runtestloop(self, session: pytest.Session) -> bool | None:
         if self.settings.plan:
             return True  # the loop is done
-        if session.config.option.collectonly or session.testsfailed or not self.items:
+        broken = session.testsfailed and not session.config.option.continue_on_collection_errors
+        if session.config.option.collectonly or broken or not self.items:
             return None
         try:
             self.recording.open(self.resumable, {item.stash[TRIAL].id: item.stash[TRIAL].test for item in self.items})
         except (CampaignError, OSError) as error:
-            raise pytest.UsageError(f"execo: {error}") from None
+            given = f"--execo-campaign={self.settings.campaign}" if self.settings.campaign else "execo"
+            message = str(error) if str(error).startswith(given) else f"{given}: {error}"
+            raise pytest.UsageError(message) from None
         self._sigterm.install()
         return None
 
@@ -158,7 +166,7 @@ class ExperimentSession:
         if reason is not None:
             self._no_longer_waits(item)
             self.pending.reasons[item.nodeid] = reason
-            self.progress.ended("pending")
+            self.progress.ended("pending", reason)
             return (yield)
         try:
             with self.ownership.of_test():
@@ -180,13 +188,15 @@ class ExperimentSession:
                 return "; ".join(unmet)
             if request in self.leases.broken:
                 return str(self.leases.broken[request]).splitlines()[0]
-            if self.leases.lost():
-                self.leases.end()
+            if self.leases.lost() or request != self.leases.request:
+                self._end_lease(item)
             self.leases.enter(request)
         attempt = self.recording.claim(trial)
         if attempt is None:
+            self._elsewhere.append(trial.id)
             return "another session is at work on it, or has done it"
         self._run = _Run(self.recording.trial(trial, attempt))
+        self._item = item
         return None
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
@@ -194,30 +204,45 @@ class ExperimentSession:
         self, item: pytest.Item, call: pytest.CallInfo[None]
     ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
         report = yield
-        if self._run is not None and TRIAL in item.stash:
-            lost = self.leases.lost() if report.failed else None
+        # What is reported while the test is called is a part of it (a subtest); the whole is reported after it.
+        if self._run is not None and TRIAL in item.stash and not self._calling:
+            lost = self.leases.lost() if report.failed and uses_nodes(item) else None
             if lost is not None:
+                if call.when == "teardown" and call.excinfo is not None:
+                    self._warn_of_teardown(call.excinfo)
+                if self._run.verdict.lost:
+                    report.outcome, report.longrepr = "passed", None  # told already
+                else:
+                    make_pending(report, str(lost))
+                self._run.verdict.lost = True
                 self._run.verdict.pend(str(lost))
-                make_pending(report, str(lost))
             else:
                 self._run.verdict.add(report, call)
         return report
 
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_runtest_call(self) -> Generator[None, Any, Any]:
+        self._calling = True
+        try:
+            return (yield)
+        finally:
+            self._calling = False
+
     def _end_trial(self, item: pytest.Item) -> None:
         run, self._run = self._run, None
+        self._item = None
         assert run is not None
         try:
             self._record(item, run)
         except CampaignError as error:
             # Without a record the trial was for nothing, and so would be the next one.
             pytest.exit(f"execo: {error}", returncode=pytest.ExitCode.INTERNAL_ERROR)
-        self.progress.ended(run.verdict.outcome)
+        self.progress.ended(run.verdict.outcome, run.verdict.reason)
         self.left -= run.verdict.outcome != "pending"
         self._no_longer_waits(item)
 
     def _record(self, item: pytest.Item, run: _Run) -> None:
         names = self.leases.current.nodes.names if self.leases.current is not None and uses_nodes(item) else []
-        self.recording.keep_logs(run.trial, self.ownership.failed())
         self.recording.finish(
             item.stash[TRIAL],
             run.trial,
@@ -228,6 +253,7 @@ class ExperimentSession:
             duration=run.duration,
             nodes=names,
         )
+        self.recording.keep_logs(run.trial, self.ownership.failed())
 
     def _no_longer_waits(self, item: pytest.Item) -> None:
         """Give the nodes back as soon as no later test asks for them."""
@@ -235,14 +261,40 @@ class ExperimentSession:
         if uses_nodes(item):
             self._waiting[request] -= 1
         if not self._waiting[request] and self.leases.request == request:
-            self.leases.end()
+            self._end_lease(item)
+
+    def _end_lease(self, item: pytest.Item) -> None:
+        """End the lease and the fixtures on it. An error in a fixture's teardown is reported, and the run goes on."""
+        call = pytest.CallInfo.from_call(
+            self.leases.end, when="teardown", reraise=(pytest.exit.Exception, KeyboardInterrupt)
+        )
+        if call.excinfo is None:
+            return
+        lost = self.leases.lost()
+        if lost is not None:
+            self._warn_of_teardown(call.excinfo)
+            return
+        report = item.ihook.pytest_runtest_makereport(item=item, call=call)
+        item.ihook.pytest_runtest_logreport(report=report)
+
+    def _warn_of_teardown(self, excinfo: pytest.ExceptionInfo[BaseException]) -> None:
+        """It could not but fail: the nodes it stood on had gone."""
+        error = excinfo.exconly().splitlines()[0]
+        terminal.write_line(self.config, f"execo: warning: a fixture's teardown, after its lease was lost: {error}")
 
     # what the fixtures ask for
 
     def take_lease(self) -> Lease:
         """Reserve the nodes of the current group, and note them in the campaign's description."""
+        if self.leases.request is None:  # request.getfixturevalue("nodes"): nobody could see it coming
+            if self._item is None:
+                pytest.fail(fixtures.UNSEEN, pytrace=False)
+            self.leases.enter(self._item.stash[REQUEST])
         lease = self.leases.take()
-        self.campaign.describe(nodes=lease.nodes)
+        with contextlib.suppress(
+            CampaignError
+        ):  # a disk that is full is told by the record, which is worth stopping for
+            self.campaign.describe(nodes=lease.nodes)
         return lease
 
     def trial_of(self, item: pytest.Item) -> Trial:
@@ -260,10 +312,12 @@ class ExperimentSession:
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_sessionfinish(self, session: pytest.Session) -> Generator[None, None, None]:
+        self._sigterm.ending = True
         if self.settings.plan:
             if any(self.leases.plan(request).unmet for request in self.groups()):
                 session.exitstatus = PENDING_EXIT
         elif not session.config.option.collectonly:
+            self.left -= self.recording.finished(self._elsewhere)
             self._set_exit_status(session)
         try:
             yield
@@ -281,6 +335,8 @@ class ExperimentSession:
 
     def _set_exit_status(self, session: pytest.Session) -> None:
         """Nothing green that is not all done and well: see the table in docs/errors.md."""
+        if self._sigterm.came and session.exitstatus == pytest.ExitCode.INTERRUPTED:
+            session.exitstatus = self._sigterm.STATUS
         if session.exitstatus not in (pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED):
             return
         if self.left:
@@ -293,7 +349,10 @@ class ExperimentSession:
     def _close(self, session: pytest.Session) -> list[Path]:
         if not self.recording.opened:
             return []
-        self.recording.close(int(session.exitstatus), self.progress.outcomes)
+        try:
+            self.recording.close(int(session.exitstatus), self.progress.outcomes)
+        except CampaignError as error:
+            terminal.write_line(self.config, f"execo: warning: {error}")
         return self._pictures()
 
     def _pictures(self) -> list[Path]:

@@ -11,20 +11,32 @@ from typing import Any
 
 import pytest
 
-__all__ = ("Sigterm",)
+__all__ = ("Sigterm", "Terminated")
+
+
+class Terminated(KeyboardInterrupt):
+    """SIGTERM came. As Ctrl-C's own exception it passes the ``except Exception`` of tests."""
 
 
 class Sigterm:
     """The handler, in force from :meth:`install` to :meth:`restore`."""
 
-    def __init__(self) -> None:
+    #: Exit status of a run that SIGTERM ended, as a shell shows it.
+    STATUS = 128 + signal.SIGTERM
+
+    def __init__(self, session: pytest.Session) -> None:
+        self._session = session
         self._before: Any = None
         self._installed = False
+        #: Whether SIGTERM came.
+        self.came: bool = False
+        #: Set when the run is ending anyway: what gives nodes back must not be cut short. What hurries has SIGKILL.
+        self.ending: bool = False
 
     def install(self) -> None:
         """Take SIGTERM over, unless something else already has, or this is not the main thread."""
         if threading.current_thread() is threading.main_thread() and signal.getsignal(signal.SIGTERM) == signal.SIG_DFL:
-            self._before = signal.signal(signal.SIGTERM, _leave)
+            self._before = signal.signal(signal.SIGTERM, self._leave)
             self._installed = True
 
     def restore(self) -> None:
@@ -33,8 +45,9 @@ class Sigterm:
             signal.signal(signal.SIGTERM, self._before)
             self._installed = False
 
-
-def _leave(number: int, frame: object) -> None:
-    # A second SIGTERM while nodes are given back must not cut that short: what hurries has SIGKILL.
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    pytest.exit("SIGTERM", returncode=128 + number)
+    def _leave(self, number: int, frame: object) -> None:
+        self.came = True
+        if not self.ending:
+            # A test that swallows the exception is the last one.
+            self._session.shouldstop = "SIGTERM"
+            raise Terminated("SIGTERM")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import reduce
 from operator import mul
@@ -28,7 +28,11 @@ class _Design:
 
 
 def sweep(
-    factors: Mapping[str, Iterable[Any]] | None = None, /, *, repeat: int = 1, **more: Iterable[Any]
+    factors: Mapping[str, Iterable[Any]] | Callable[..., Any] | None = None,
+    /,
+    *,
+    repeat: int = 1,
+    **more: Iterable[Any],
 ) -> pytest.MarkDecorator:
     """Run a test function once for each combination of levels, ``repeat`` times: a full factorial design.
 
@@ -47,6 +51,10 @@ def sweep(
 
     Several ``@sweep`` on one function multiply. What is wrong with a design is told at collection, with exit code 4.
     """
+    if callable(factors):
+        # @sweep without parentheses: what it is to decorate has come as its argument, and has to stay a test.
+        mark = pytest.mark.execo_sweep.with_args(_Design(None, "it needs factors: @sweep(size=[1, 10])"))
+        return mark(factors)  # type: ignore[no-any-return]
     try:
         design = _Design(Space(_named(factors, more), repeat=repeat), "")
     except InvalidSpace as error:

@@ -43,7 +43,7 @@ def plan_lines(session: ExperimentSession) -> list[str]:
     before = recording.passed_before + recording.failed_before
     failed = f" ({recording.failed_before} of them failed)" if recording.failed_before else ""
     lines[0] += f"{before} done before{failed}, {len(session.items)} to run"
-    if before and recording.directory is not None:
+    if recording.directory is not None and (recording.directory / "campaign.json").exists():
         lines.append(f"execo: goes on with {_relative(session, recording.directory)}")
     for request, items in session.groups().items():
         plan = leases.plan(request)
@@ -75,6 +75,7 @@ def last_lines(session: ExperimentSession, pictures: Sequence[Path]) -> list[str
         outcomes = session.progress.outcomes
         counts = ", ".join(f"{count} {outcome}" for outcome, count in outcomes.items()) or "none run"
         lines.append(f"execo: {_count(sum(outcomes.values()), 'trial')} in this session: {counts}")
+        lines += [f"execo: {count} pending: {why}" for why, count in session.progress.why_pending.most_common(5)]
         lines.append(f"execo: campaign {_relative(session, recording.campaign.directory)}")
         if recording.written is not None:
             lines.append(f"execo: records  {_relative(session, recording.written)}")
@@ -87,7 +88,7 @@ def last_lines(session: ExperimentSession, pictures: Sequence[Path]) -> list[str
         lines.append(
             f"execo: {_count(failed, 'trial')} failed; to run again: {resume_command(config)} --execo-rerun=failed"
         )
-    if session.left:
+    if session.left and recording.opened:
         lines.append(f"execo: {_count(session.left, 'trial')} left; to go on: {resume_command(config)}")
     return lines
 
@@ -132,6 +133,7 @@ class Progress:
     def __init__(self, config: pytest.Config) -> None:
         self._config = config
         self.outcomes: collections.Counter[str] = collections.Counter()
+        self.why_pending: collections.Counter[str] = collections.Counter()
         self._total = 0
         self._began = self._told = time.monotonic()
 
@@ -141,11 +143,13 @@ class Progress:
     def pytest_runtestloop(self) -> None:
         self._began = self._told = time.monotonic()
 
-    def ended(self, outcome: str) -> None:
+    def ended(self, outcome: str, reason: str | None) -> None:
         """Count a trial."""
         self.outcomes[outcome] += 1
+        if outcome == "pending":
+            self.why_pending[reason or "no reason known"] += 1
         now = time.monotonic()
-        if now - self._told < _PROGRESS_PERIOD or self._config.option.verbose < 0:
+        if now - self._told < _PROGRESS_PERIOD or getattr(self._config.option, "verbose", 0) < 0:
             return
         self._told = now
         done = sum(self.outcomes.values())

@@ -8,13 +8,15 @@ from . import fixtures
 
 __all__ = ("uses_execo", "uses_nodes")
 
+_MARKERS = ("execo", "execo_sweep", "execo_trial")
 # Fixtures that can't be had without nodes.
 _ON_NODES = ("lease", "nodes", "remote")
 
 
 def uses_execo(item: pytest.Item) -> bool:
-    """Tell whether the item has our markers or asks for one of our fixtures."""
-    return item.get_closest_marker("execo") is not None or any(_asks_for(item, name) for name in fixtures.NAMES)
+    """Tell whether the item has one of our markers or asks for one of our fixtures."""
+    marked = any(item.get_closest_marker(name) is not None for name in _MARKERS)
+    return marked or any(_asks_for(item, name) for name in fixtures.NAMES)
 
 
 def uses_nodes(item: pytest.Item) -> bool:

@@ -10,12 +10,13 @@ import concurrent.futures
 import contextlib
 import enum
 import logging
+import os
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Generator
 from typing import Any, Self
 
-from ..errors import ExecoError, ProcessError, ProcessFailed, WaitTimeout
+from ..errors import ConnectionLost, ExecoError, ProcessError, ProcessFailed, WaitTimeout
 from ..hosts import Host
 from ..units import format_duration, parse_duration
 from .io_thread import io_thread
@@ -72,6 +73,7 @@ class Activity(ABC):
         self.timed_out: bool = False
         #: :meth:`kill` was called while it ran.
         self.killed: bool = False
+        self._pid = os.getpid()
         self._done: concurrent.futures.Future[None] = concurrent.futures.Future()
         self._ended_on_loop: asyncio.Event | None = None
         self._main_task: asyncio.Task[None] | None = None
@@ -97,6 +99,7 @@ class Activity(ABC):
         """
         if self.state is State.NEW:
             raise ProcessError(f"{self}: wait() before start()")
+        self._refuse_fork()
         seconds = None if timeout is None else parse_duration(timeout)
         try:
             self._done.result(seconds)
@@ -144,6 +147,11 @@ class Activity(ABC):
         # Cancelling the waiting task must not cancel the future that everybody waits for.
         yield from asyncio.shield(asyncio.wrap_future(self._done)).__await__()
         return self
+
+    def _refuse_fork(self) -> None:
+        """A forked child has no part in what its parent runs: it would wait for ever."""
+        if self._pid != os.getpid() and not self.ended:
+            raise ProcessError(f"{self}: it belongs to process {self._pid}, of which this one was forked")
 
     # verdict
 
@@ -207,7 +215,10 @@ class Activity(ABC):
         try:
             await self._main()
         except asyncio.CancelledError:
-            self._finish(None)
+            given_up = (
+                None if self.killed or self.timed_out else ConnectionLost(str(self.host), "given up at the start")
+            )
+            self._finish(given_up)
             raise
         except ExecoError as error:
             self._finish(error)

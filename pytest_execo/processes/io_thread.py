@@ -127,8 +127,11 @@ def _stop() -> None:
 def _forget() -> None:
     # In a forked child: the thread was not copied, and closing the parent's loop would close its descriptors twice.
     global _current, _starting
+    from .scopes import forget_all
+
     _current = None
     _starting = threading.Lock()
+    forget_all()
 
 
 atexit.register(_stop)

@@ -25,7 +25,9 @@ GRACE = 5.0
 # Seconds after SIGKILL within which a host has to confirm the end, before the process is given up as lost.
 _VERIFY = 10.0
 # Seconds that a kill waits for a start under way.
-_START_GRACE = 1.0
+_START_GRACE = 0.2
+# Seconds between a signal that can't have failed and asking the host whether the process is really gone.
+_SETTLE = 0.5
 # Signals that ask a process to end; the others (SIGUSR1, SIGSTOP…) are only delivered.
 ENDING = {signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT, signal.SIGKILL}
 # Characters of each stream in messages: the head says what it was, the tail what went wrong.
@@ -128,6 +130,7 @@ class Process(Activity):
         """
         if not self.running:
             return self
+        self._refuse_fork()
         number = signal.Signals(sig)
         if number not in ENDING:
             delivery = io_thread().submit(self._deliver(number))
@@ -135,8 +138,11 @@ class Process(Activity):
                 delivery.result(_VERIFY + GRACE)
             return self
         self.killed = True
-        io_thread().call(lambda: io_thread().task(self._end(number, grace)))
-        return self.wait() if wait else self
+        ending = io_thread().submit(self._end(number, grace))
+        if wait:
+            self.wait()
+            ending.result(_VERIFY + GRACE)
+        return self
 
     # what it said
 
@@ -228,12 +234,22 @@ class Process(Activity):
             if number != signal.SIGKILL and not await self._ends_within(grace):
                 self.forced_kill = True
                 await asyncio.wait_for(self._channel.signal(signal.SIGKILL), _VERIFY)
+            if not await self._ends_within(_SETTLE) and not await asyncio.wait_for(self._channel.alive(), _VERIFY):
+                # Gone, and its output is held open by something it left behind.
+                self.signal = int(signal.SIGKILL if self.forced_kill else number)
+                self._finish(None)
+                self._channel.close()
+                return
             if not await self._ends_within(_VERIFY):
                 raise ConnectionLost(str(self.host or "localhost"), "SIGKILL was sent and the end was not reported")
-        except (ConnectorError, TimeoutError) as error:
+            # The process has ended; others of its group may have ignored the signal.
+            await asyncio.wait_for(self._channel.signal(signal.SIGKILL), _VERIFY)
+        except Exception as error:  # whatever it is, nobody is to wait for ever
             if not self.ended:
                 lost = error if isinstance(error, ConnectorError) else None
-                self._finish(lost or ConnectionLost(str(self.host or "localhost"), "no answer to a signal"))
+                self._finish(
+                    lost or ConnectionLost(str(self.host or "localhost"), f"no answer to a signal {error}".strip())
+                )
                 self._channel.close()
 
     async def _starts_within(self, seconds: float) -> bool:
@@ -267,7 +283,8 @@ class _Feed:
         self._process = process
 
     def started(self, pid: int | None) -> None:
-        self._process.pid = pid
+        if not self._process.ended:
+            self._process.pid = pid
         if self._process.state is State.STARTING:
             self._process.state = State.RUNNING
 

@@ -7,6 +7,7 @@ and each fixture, so that nothing of one trial runs into the next.
 from __future__ import annotations
 
 import contextlib
+import logging
 import threading
 import time
 from collections.abc import Iterator
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
     from .activity import Activity
 
 __all__ = ("Scope", "current_scope", "entered", "root_scope")
+
+_log = logging.getLogger("pytest_execo.processes")
 
 # Seconds for all of a scope's activities together: SIGTERM's grace, SIGKILL, and a slow network.
 _CLOSE_TIMEOUT = 20
@@ -61,7 +64,15 @@ class Scope:
         for activity in self.running:
             with contextlib.suppress(TimeoutError):
                 activity.wait(max(0.0, deadline - time.monotonic()))
-        return self.running
+        left = self.running
+        for activity in left:
+            _log.warning("%s: not ended within %s s after the end of its %s", activity, _CLOSE_TIMEOUT, self.name)
+        return left
+
+    def forget(self) -> None:
+        """Own nothing any more: in a forked child, whose parent's activities they are."""
+        self._lock = threading.Lock()  # it may have been held at the fork
+        self._running = {}
 
 
 #: What is started outside any other scope; closed when the interpreter ends.
@@ -75,6 +86,12 @@ def current_scope() -> Scope:
     Not a context variable: what a test starts from a thread of its own is the test's too.
     """
     return _stack[-1]
+
+
+def forget_all() -> None:
+    """Forget what all the scopes own; see :meth:`Scope.forget`."""
+    for scope in _stack:
+        scope.forget()
 
 
 @contextlib.contextmanager

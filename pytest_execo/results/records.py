@@ -80,7 +80,10 @@ class RecordWriter:
     def _append(self, line: bytes) -> None:
         if self._descriptor is None:
             self._descriptor = self._open()
-        length = os.fstat(self._descriptor).st_size
+        status = os.fstat(self._descriptor)
+        if not status.st_nlink:
+            raise OSError("the file was removed")
+        length = status.st_size
         if length and os.pread(self._descriptor, 1, length - 1) != b"\n":
             # Somebody's line was cut here; ours begins on its own, and theirs stays to be seen.
             line = b"\n" + line
@@ -100,7 +103,7 @@ class RecordWriter:
         try:
             return os.open(self.path, flags)
         except FileNotFoundError:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
+            self.path.parent.mkdir(exist_ok=True)
             descriptor = os.open(self.path, flags | os.O_CREAT, 0o666)
             fsync_directory(self.path.parent)
             return descriptor

@@ -21,7 +21,7 @@ def _load(name: str) -> type[Testbed]:
     (entry,) = entry_points(group=_GROUP, name=name)
     try:
         testbed: type[Testbed] = entry.load()
-    except ImportError as error:
+    except (ImportError, AttributeError) as error:
         raise InvalidRequest(f"--execo-testbed={name}: installed and can't be loaded: {error}") from error
     return testbed
 
@@ -36,7 +36,13 @@ def find_testbed(site: str, name: str | None = None) -> type[Testbed]:
         raise InvalidRequest(f"--execo-testbed={name}: no such testbed; installed: {', '.join(names)}")
     known: list[str] = []
     for candidate in [name] if name else names:
-        testbed = _load(candidate)
+        try:
+            testbed = _load(candidate)
+        except InvalidRequest as error:
+            if name is not None:
+                raise
+            known.append(str(error))  # somebody else's trouble, unless it was the one that has the site
+            continue
         if site in testbed.sites():
             return testbed
         known += testbed.sites()

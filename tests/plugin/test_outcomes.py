@@ -150,9 +150,129 @@ def test_a_testbed_that_breaks_leaves_trials_pending(pytester: pytest.Pytester) 
     assert (record["outcome"], record["reason"]) == ("pending", "the site burns")
 
 
+def test_a_teardown_that_fails_on_a_lease_that_ends_is_an_error_and_no_more(pytester: pytest.Pytester) -> None:
+    pytester.makepyfile(
+        """
+        import pytest
+        @pytest.fixture(scope="session")
+        def service(lease):
+            yield
+            raise RuntimeError("it would not stop")
+        @pytest.mark.execo(nodes=1)
+        def test_a(service): pass
+        @pytest.mark.execo(nodes=2)
+        def test_b(nodes): assert len(nodes) == 2
+        """
+    )
+    result = pytester.runpytest_inprocess()
+    result.assert_outcomes(passed=2, errors=1)
+    result.stdout.fnmatch_lines(["*RuntimeError: it would not stop"])
+
+
+def test_a_teardown_that_fails_because_the_lease_was_lost_is_not_the_tests_fault(pytester: pytest.Pytester) -> None:
+    pytester.makepyfile(
+        """
+        import pytest, time
+        from pytest_execo import sweep
+        @pytest.fixture(scope="session")
+        def service(lease):
+            yield
+            assert lease.alive(), "gone"
+        @pytest.mark.execo(walltime=0.3)
+        @sweep(x=[1])
+        def test_a(service, lease, x):
+            while lease.alive(): time.sleep(0.01)
+            assert False
+        """
+    )
+    result = pytester.runpytest_inprocess()
+    assert result.parseoutcomes() == {"pending": 1}
+    result.stdout.fnmatch_lines(
+        ["execo: warning: a fixture's teardown, after its lease was lost: AssertionError: gone"]
+    )
+
+
+def test_a_test_without_nodes_is_judged_by_itself(pytester: pytest.Pytester) -> None:
+    pytester.makepyfile(
+        """
+        import pytest, time
+        @pytest.mark.execo(walltime=0.3)
+        def test_a(lease):
+            while lease.alive(): time.sleep(0.01)
+        @pytest.mark.execo(walltime=0.3)
+        def test_b(trial): assert False
+        @pytest.mark.execo(walltime=0.3)
+        def test_c(nodes): pass
+        """
+    )
+    pytester.runpytest_inprocess().assert_outcomes(passed=2, failed=1)
+
+
+def test_groups_of_environment_faults_are_pending(pytester: pytest.Pytester) -> None:
+    pytester.makepyfile(
+        """
+        from pytest_execo import LeaseLost
+        def test_all(trial): raise ExceptionGroup("both", [LeaseLost("a"), LeaseLost("b")])
+        def test_some(trial): raise ExceptionGroup("both", [LeaseLost("a"), ValueError("b")])
+        """
+    )
+    result = pytester.runpytest_inprocess()
+    assert result.parseoutcomes() == {"pending": 1, "failed": 1}
+
+
+def test_a_skipped_part_is_not_a_skipped_test(pytester: pytest.Pytester) -> None:
+    pytester.makepyfile(
+        """
+        import unittest, pytest
+        class TestIt(unittest.TestCase):
+            @pytest.fixture(autouse=True)
+            def _trial(self, trial): pass
+            def test_parts(self):
+                for n in range(3):
+                    with self.subTest(n=n):
+                        if n == 1: self.skipTest("one")
+        """
+    )
+    pytester.runpytest_inprocess()
+    (record,) = records(pytester)
+    assert record["outcome"] == "passed"
+
+
+def test_a_campaign_that_is_removed_ends_the_run(pytester: pytest.Pytester) -> None:
+    pytester.makepyfile(
+        """
+        import shutil
+        from pytest_execo import sweep
+        @sweep(x=range(5))
+        def test_it(trial, campaign, x):
+            if x == 2: shutil.rmtree(campaign.directory)
+        """
+    )
+    result = pytester.runpytest_subprocess()
+    assert result.ret == pytest.ExitCode.INTERNAL_ERROR
+    result.stdout.fnmatch_lines(["*the record can't be written: the file was removed*"])
+    result.stdout.no_fnmatch_line("*Traceback*")
+
+
+def test_a_log_that_cannot_be_written_costs_no_record(pytester: pytest.Pytester) -> None:
+    pytester.makepyfile(
+        """
+        from pytest_execo import Process
+        def test_it(trial, campaign):
+            (campaign.directory / "trials").write_text("in the way")
+            Process("exit 1").run()
+        """
+    )
+    result = pytester.runpytest_inprocess()
+    result.assert_outcomes(failed=1)
+    (record,) = records(pytester)
+    assert record["outcome"] == "failed"
+
+
 def test_junit_is_kept_when_asked_for(pytester: pytest.Pytester) -> None:
     pytester.makepyfile("def test_it(trial): pass")
     pytester.runpytest_inprocess("--junitxml=out.xml")
+    assert pytester.runpytest_inprocess("--execo-campaign=c", "--junitxml=c/junit.xml").ret == pytest.ExitCode.OK
     (copy,) = Path(pytester.path).glob("execo-results/*/junit.xml")
     assert copy.read_bytes() == Path(pytester.path, "out.xml").read_bytes()
 

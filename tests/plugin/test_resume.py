@@ -156,8 +156,10 @@ def test_the_same_trial_twice_is_refused(pytester: pytest.Pytester) -> None:
     pytester.makepyfile(
         """
         import pytest
+        from pytest_execo import sweep
+        @sweep(y=[1, 2])
         @pytest.mark.parametrize("x", [1, 1])
-        def test_it(trial, x): pass
+        def test_it(trial, x, y): pass
         """
     )
     result = pytester.runpytest_inprocess()

@@ -65,6 +65,26 @@ def test_a_signal_leaves_nothing(
     assert outcomes == [("passed", {"x": 1}), ("pending", {"x": 2})]
 
 
+SWALLOWS = """
+import os, signal, pytest
+from pytest_execo import sweep
+
+@sweep(x=range(5))
+def test_it(trial, x):
+    try:
+        os.kill(os.getpid(), signal.SIGTERM)
+    except BaseException:
+        pass
+"""
+
+
+def test_a_test_that_swallows_the_signal_is_the_last_one(pytester: pytest.Pytester) -> None:
+    pytester.makepyfile(SWALLOWS)
+    result = pytester.runpytest_subprocess()
+    assert result.ret == 128 + signal.SIGTERM
+    assert result.stdout.lines[-1].startswith("execo: 4 trials left; to go on: ")
+
+
 def processes_of(directory: str) -> list[str]:
     """Find processes that live in the lease's directory: by their environment, which children inherit."""
     found = []

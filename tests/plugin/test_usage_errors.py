@@ -135,6 +135,27 @@ def test_a_mistyped_factor_is_told_the_nearest_argument(pytester: pytest.Pyteste
     assert "'memory'" in line
 
 
+def test_sweep_without_parentheses(pytester: pytest.Pytester) -> None:
+    (line,) = run(pytester, "@sweep\ndef test_it(trial): pass\ndef test_other(): pass")
+    assert "@sweep of test_it: it needs factors: @sweep(size=[1, 10])" in line
+
+
+@pytest.mark.parametrize(
+    ("option", "words"),
+    [
+        ("--execo-campaign=test_places.py", "test_places.py is a file"),
+        ("--execo-campaign=test_places.py/deep", "test_places.py is a file"),
+        ("--execo-campaign=.", "other things"),
+        ("--execo-campaign=/proc/campaign", "--execo-campaign=/proc/campaign: "),
+    ],
+)
+def test_places(pytester: pytest.Pytester, option: str, words: str) -> None:
+    lines = run(pytester, "def test_it(trial): raise AssertionError('it ran')", option)
+    assert len(lines) == 1
+    assert option in lines[0]
+    assert words in lines[0]
+
+
 def test_campaign_of_another_kind(pytester: pytest.Pytester) -> None:
     (pytester.path / "notes").mkdir()
     (pytester.path / "notes" / "diary.txt").write_text("dear diary")

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import os
+import signal
 from typing import Any
 
 import asyncssh
 
-from ...errors import ConnectionFailed
+from ...errors import ConnectionFailed, ConnectorError
 from ...hosts import Host
 from ..contract import Channel, Command, Connector, FileChannel, Receiver
 from .files import Files
+from .options import CONNECT_TIMEOUT
 from .pool import Pool
 from .session import Session, remote_line
 
@@ -30,6 +32,7 @@ class SshConnector(Connector):
     def __init__(self) -> None:
         self._pools: dict[Host, Pool] = {}
         self._handshakes = asyncio.Semaphore(HANDSHAKES)
+        self._orphans: set[asyncio.Task[None]] = set()
 
     def _pool(self, host: Host | None) -> Pool:
         if host is None:
@@ -40,7 +43,18 @@ class SshConnector(Connector):
         return pool
 
     async def start(self, host: Host | None, command: Command, receiver: Receiver) -> Channel:
-        pool = self._pool(host)
+        # Shielded: when the caller gives up half-way, the host may have begun the command all the same, and somebody
+        # has to end it there.
+        starting = asyncio.ensure_future(self._start(self._pool(host), command, receiver))
+        try:
+            return await asyncio.shield(starting)
+        except asyncio.CancelledError:
+            orphan = asyncio.ensure_future(_end_orphan(starting))
+            self._orphans.add(orphan)
+            orphan.add_done_callback(self._orphans.discard)
+            raise
+
+    async def _start(self, pool: Pool, command: Command, receiver: Receiver) -> Session:
         line = remote_line(command)
         terminal: dict[str, Any] = {"term_type": os.environ.get("TERM", "dumb")} if command.pty else {}
 
@@ -50,7 +64,12 @@ class SshConnector(Connector):
             return session
 
         session = await pool.use(open_channel, release=False)
-        await session.begun()
+        session.hold_room()
+        try:
+            await session.begun()
+        except asyncio.CancelledError:
+            session.close()
+            raise
         return session
 
     async def files(self, host: Host | None) -> FileChannel:
@@ -66,6 +85,18 @@ class SshConnector(Connector):
             await pool.close()
 
     async def close(self) -> None:
+        for orphan in self._orphans:
+            orphan.cancel()
         pools = list(self._pools.values())
         self._pools.clear()
         await asyncio.gather(*(pool.close() for pool in pools))
+
+
+async def _end_orphan(starting: asyncio.Task[Session]) -> None:
+    """End a command that nobody waits for any more, as soon as the host says that it runs."""
+    try:
+        session = await asyncio.wait_for(starting, CONNECT_TIMEOUT)
+        await session.signal(signal.SIGKILL)
+        session.close()
+    except (ConnectorError, TimeoutError):
+        pass  # it did not start, or the host can't be reached

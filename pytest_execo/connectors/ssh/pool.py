@@ -35,7 +35,7 @@ class Pool:
         self.host = host
         self._handshakes = handshakes
         self._links: list[Link] = []
-        self._opening: list[asyncio.Task[Link]] = []
+        self._opening: asyncio.Task[Link] | None = None
 
     async def use(self, act: Callable[[asyncssh.SSHClientConnection], Awaitable[T]], *, release: bool = True) -> T:
         """Do ``act`` with a connection that has room, opening one if need be.
@@ -81,14 +81,22 @@ class Pool:
                     link.sessions += 1
                     return link
             # Many commands may wait for a first connection; each `max_sessions` of them share one handshake.
-            if not self._opening:
-                self._opening.append(asyncio.ensure_future(self._open()))
-            task = self._opening[0]
+            if self._opening is None:
+                self._opening = asyncio.ensure_future(self._open())
+                self._opening.add_done_callback(self._opened)
+            task = self._opening
             try:
                 await asyncio.shield(task)
-            finally:
-                if task.done() and task in self._opening:
-                    self._opening.remove(task)
+            except asyncio.CancelledError:
+                if task.cancelled():  # by close(), not we
+                    raise ConnectionLost(self.host.name, "disconnected") from None
+                raise
+
+    def _opened(self, task: asyncio.Task[Link]) -> None:
+        # Here and not where it is waited for: nobody may wait any more, and the next one must not get an old failure.
+        self._opening = None
+        if not task.cancelled():
+            task.exception()
 
     async def _open(self) -> Link:
         async with self._handshakes:
@@ -103,8 +111,8 @@ class Pool:
         return link
 
     async def close(self) -> None:
-        for task in self._opening:
-            task.cancel()
+        if self._opening is not None:
+            self._opening.cancel()
         links, self._links = self._links, []
         for link in links:
             link.connection.abort()

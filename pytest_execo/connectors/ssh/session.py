@@ -51,6 +51,21 @@ class Session(asyncssh.SSHClientSession[bytes], Channel):
         self._early_errors = bytearray()
         self._pid: int | None = None
         self._end: End | None = None
+        # Nobody may be left to hear why it did not begin.
+        self._begun.add_done_callback(lambda begun: begun.cancelled() or begun.exception())
+        self._holds_room = False
+        self._lost = False
+
+    def hold_room(self) -> None:
+        """Keep the room on the connection until the channel is gone, which it may be already."""
+        if self._lost:
+            self._give_back()
+        else:
+            self._holds_room = True
+
+    def _give_back(self) -> None:
+        if self._channel is not None:
+            self._pool.give_back(self._channel.get_connection())
 
     async def begun(self) -> None:
         """Wait until the host said that the command runs.
@@ -114,8 +129,9 @@ class Session(asyncssh.SSHClientSession[bytes], Channel):
         self._end = End(signal=int(number)) if number else End(exit_code=255)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        if self._channel is not None:
-            self._pool.give_back(self._channel.get_connection())
+        self._lost = True
+        if self._holds_room:
+            self._give_back()
         lost = ConnectionLost(self._pool.host.name, str(exc) if exc else "the channel closed without an exit status")
         if self._begun.done():
             if self._begun.exception() is None:
@@ -159,6 +175,17 @@ class Session(asyncssh.SSHClientSession[bytes], Channel):
             await self._pool.use(run)
         except TimeoutError:
             raise ConnectionLost(self._pool.host.name, f"no answer within {CONNECT_TIMEOUT} s") from None
+
+    async def alive(self) -> bool:
+        if self._pid is None:
+            return False
+        line = f"exec /bin/sh -c 'kill -s 0 -- -{self._pid} || kill -s 0 {self._pid}' 2>/dev/null"
+
+        async def run(connection: asyncssh.SSHClientConnection) -> bool:
+            done = await asyncio.wait_for(connection.run(line, encoding=None), CONNECT_TIMEOUT)
+            return done.exit_status == 0
+
+        return await self._pool.use(run)
 
     def close(self) -> None:
         if self._channel is not None:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any
 
-from ...errors import LeaseLost, RequestNotMet
+from ...errors import LeaseLost, RequestNotMet, ReservationFailed
 from ...hosts import Host, Hosts
 from ...units import parse_duration, parse_size
 from ..contract import Lease, Plan, Request, Testbed
@@ -224,13 +224,15 @@ class EmbeddedTestbed(Testbed):
         if plan.unmet:
             raise RequestNotMet(plan.unmet)
         end = None if plan.walltime is None else time.time() + plan.walltime
-        client = Client(
-            {
-                "nodes": plan.nodes,
-                "site": self.site,
-                "isolation": self._isolation,
-                "disk": self._disk,
-                "lifetime": plan.walltime,
-            }
-        )
+        settings = {
+            "nodes": plan.nodes,
+            "site": self.site,
+            "isolation": self._isolation,
+            "disk": self._disk,
+            "lifetime": plan.walltime,
+        }
+        try:
+            client = Client(settings)
+        except OSError as error:  # no room for its directory, no more processes
+            raise ReservationFailed(f"{self.site}: the nodes could not be started: {error}") from error
         return EmbeddedLease(client, self.site, end)

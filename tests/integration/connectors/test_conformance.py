@@ -199,6 +199,15 @@ def test_a_process_that_ignores_sigterm(
     gone(host, p.pid, eventually)
 
 
+def test_a_member_of_the_group_that_ignores_sigterm(
+    process: Make, host: Host, eventually: Callable[[Callable[[], object]], None]
+) -> None:
+    p = process("(trap '' TERM; echo up; while :; do sleep 0.05; done) & wait").start()
+    eventually(lambda: p.stdout == "up\n")
+    p.kill()
+    gone(host, p.pid, eventually)
+
+
 def test_a_signal_that_is_not_the_end(process: Make, eventually: Callable[[Callable[[], object]], None]) -> None:
     p = process("trap 'echo caught' USR1; echo up; while :; do sleep 0.05; done").start()
     eventually(lambda: p.stdout == "up\n")

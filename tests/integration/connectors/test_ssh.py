@@ -65,6 +65,35 @@ def test_disconnect_ends_what_runs(embedded: Lease, eventually: Eventually) -> N
     assert node.run("echo again").stdout == "again\n"
 
 
+def test_disconnect_while_starting_is_an_error(silent: Host, eventually: Eventually) -> None:
+    p = Process("true", silent, timeout=30).start()
+    eventually(lambda: io_thread().connector("ssh")._pools.get(silent))  # type: ignore[attr-defined]
+    silent.disconnect()
+    p.wait(10)
+    assert isinstance(p.error, ConnectionLost)
+    assert not p.ok
+
+
+def test_an_old_failure_is_not_a_new_ones(
+    silent: Host, monkeypatch: pytest.MonkeyPatch, eventually: Eventually
+) -> None:
+    monkeypatch.setattr("pytest_execo.connectors.ssh.options.CONNECT_TIMEOUT", 0.5)
+    assert failure(silent, timeout=0.1).timed_out
+    pool = io_thread().connector("ssh")._pools[silent]  # type: ignore[attr-defined]
+    eventually(lambda: pool._opening is None)
+    assert failure(silent, timeout=0.1).timed_out
+
+
+def test_killed_while_starting_leaves_nothing_there(embedded: Lease, eventually: Eventually) -> None:
+    node = embedded.nodes[2]
+    node.run("true")
+    with node.slow(latency=0.7):  # type: ignore[attr-defined]
+        p = node.start("sleep 4711")
+        p.kill(wait=True)
+        assert p.ended
+    eventually(lambda: node.run("ps ax | grep -c '[s]leep 4711'", check=False).stdout == "0\n")
+
+
 def failure(host: Host, **options: object) -> Process:
     return Process("true", host, **{"timeout": 30, **options}).run(check=False)  # type: ignore[arg-type]
 

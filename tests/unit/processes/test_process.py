@@ -199,6 +199,20 @@ def test_a_forked_child_has_a_thread_of_its_own() -> None:
 
 
 @pytest.mark.slow
+def test_a_forked_child_leaves_its_parents_processes_alone() -> None:
+    out = run_script(
+        "import os, sys\nfrom pytest_execo import Process\nfrom pytest_execo.errors import ProcessError\n"
+        "p = Process('read x; echo $x').start()\npid = os.fork()\n"
+        "if pid == 0:\n    Process('true').run()\n"
+        "    for verb in (p.wait, p.kill):\n"
+        "        try:\n            verb()\n        except ProcessError:\n            pass\n"
+        "        else:\n            os._exit(1)\n    sys.exit(0)\n"
+        "status = os.waitpid(pid, 0)[1]\np.write('alive\\n').wait(20)\nprint(status, p.stdout, end='')"
+    )
+    assert out == "0 alive\n"
+
+
+@pytest.mark.slow
 def test_importing_has_no_side_effect() -> None:
     out = run_script("import threading, logging; from pytest_execo import Process, Remote, Host\n"
                      "print(threading.active_count(), logging.getLogger('pytest_execo').handlers)")  # fmt: skip
