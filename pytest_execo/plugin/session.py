@@ -23,7 +23,7 @@ from .leases import Leases
 from .outcomes import PENDING_EXIT, PendingItems, Verdict, make_pending
 from .ownership import Ownership
 from .recording import Recording
-from .usage import uses_execo, uses_nodes
+from .usage import asks_for_nodes, uses_execo, uses_nodes
 from .workers import NoWorkers
 
 if TYPE_CHECKING:
@@ -131,10 +131,11 @@ class ExperimentSession:
             self.config.hook.pytest_deselected(items=left_out)
 
     def groups(self) -> dict[Request, list[pytest.Item]]:
-        """The tests to run, by what they ask for."""
+        """The tests to run that ask for nodes, by what they ask for."""
         groups: dict[Request, list[pytest.Item]] = {}
         for item in self.items:
-            groups.setdefault(item.stash[REQUEST], []).append(item)
+            if asks_for_nodes(item):
+                groups.setdefault(item.stash[REQUEST], []).append(item)
         return groups
 
     def pytest_report_collectionfinish(self) -> list[str]:
@@ -182,10 +183,11 @@ class ExperimentSession:
     def _begin_trial(self, item: pytest.Item) -> str | None:
         """Get ready for the trial of ``item``; return why it can't run now, if so."""
         request, trial = item.stash[REQUEST], item.stash[TRIAL]
-        if uses_nodes(item):
+        if asks_for_nodes(item):
             unmet = self.leases.plan(request).unmet
             if unmet:
                 return "; ".join(unmet)
+        if uses_nodes(item):
             if request in self.leases.broken:
                 return str(self.leases.broken[request]).splitlines()[0]
             if self.leases.lost() or request != self.leases.request:

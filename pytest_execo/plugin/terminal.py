@@ -45,7 +45,11 @@ def plan_lines(session: ExperimentSession) -> list[str]:
     lines[0] += f"{before} done before{failed}, {len(session.items)} to run"
     if recording.directory is not None and (recording.directory / "campaign.json").exists():
         lines.append(f"execo: goes on with {_relative(session, recording.directory)}")
-    for request, items in session.groups().items():
+    groups = session.groups()
+    without = len(session.items) - sum(map(len, groups.values()))
+    if session.settings.plan and without:
+        lines.append(f"execo: {_count(without, 'trial')} without nodes")
+    for request, items in groups.items():
         plan = leases.plan(request)
         if plan.unmet:
             lines += [f"execo: {_count(len(items), 'trial')} can't run: {reason}" for reason in plan.unmet]

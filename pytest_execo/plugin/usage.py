@@ -6,7 +6,7 @@ import pytest
 
 from . import fixtures
 
-__all__ = ("uses_execo", "uses_nodes")
+__all__ = ("asks_for_nodes", "uses_execo", "uses_nodes")
 
 _MARKERS = ("execo", "execo_sweep", "execo_trial")
 # Fixtures that can't be had without nodes.
@@ -19,8 +19,13 @@ def uses_execo(item: pytest.Item) -> bool:
     return marked or any(_asks_for(item, name) for name in fixtures.NAMES)
 
 
+def asks_for_nodes(item: pytest.Item) -> bool:
+    """Tell whether the item is to run only where its nodes can be had: by its marker, or by a fixture."""
+    return item.get_closest_marker("execo") is not None or uses_nodes(item)
+
+
 def uses_nodes(item: pytest.Item) -> bool:
-    """Tell whether the item needs nodes reserved."""
+    """Tell whether the item needs nodes reserved, that is, a fixture that stands on them."""
     return any(_asks_for(item, name) for name in _ON_NODES)
 
 

@@ -34,6 +34,27 @@ def test_more_nodes_than_there_are(pytester: pytest.Pytester) -> None:
     assert result.stdout.lines[-1].startswith("execo: 1 trial left; to go on: ")
 
 
+def test_a_marker_asks_for_nodes_without_any_fixture(pytester: pytest.Pytester) -> None:
+    pytester.makepyfile(
+        """
+        import pytest
+        @pytest.mark.execo(nodes=3000)
+        def test_marker_alone(): raise AssertionError("it ran")
+        @pytest.mark.execo(cluster="taurus")
+        def test_cluster(trial): raise AssertionError("it ran")
+        """
+    )
+    result = pytester.runpytest_inprocess()
+    assert result.parseoutcomes() == {"pending": 2}
+    assert result.ret == PENDING_EXIT
+    result.stdout.fnmatch_lines_random(
+        [
+            "execo: 1 trial can't run: asks for 3000 nodes, local has 256",
+            "execo: 1 trial can't run: asks for cluster 'taurus', local has no clusters",
+        ]
+    )
+
+
 def test_only_what_does_not_fit(pytester: pytest.Pytester) -> None:
     pytester.makepyfile(
         """
@@ -56,6 +77,7 @@ def test_plan(pytester: pytest.Pytester) -> None:
         @sweep(x=range(5))
         def test_a(nodes, x): raise AssertionError("it ran")
         def test_b(nodes): raise AssertionError("it ran")
+        def test_d(trial): raise AssertionError("it ran")
         @pytest.mark.execo(nodes=300)
         def test_c(nodes): raise AssertionError("it ran")
         """
@@ -65,6 +87,7 @@ def test_plan(pytester: pytest.Pytester) -> None:
         [
             "execo: 5 trials on 2 nodes, walltime 1 h 30 min, start now",
             "execo: 1 trial on 1 node, no walltime, start now",
+            "execo: 1 trial without nodes",
             "execo: 1 trial can't run: asks for 300 nodes, local has 256",
         ]
     )
