@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import time
 from collections.abc import Callable
 
@@ -28,6 +29,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption(
         "--torture-seed", type=int, default=None, help="Seed of the torture tests (default: a new one, printed)"
     )
+
+
+def pytest_configure() -> None:
+    # A shell without job control starts what is in the background with SIGINT ignored, which children inherit: those
+    # of the tests are to be ended by it.
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
