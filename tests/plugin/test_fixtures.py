@@ -111,20 +111,20 @@ def test_a_project_with_fixtures_of_the_same_names(pytester: pytest.Pytester) ->
     pytester.runpytest_inprocess().stdout.fnmatch_lines(["execo: 1 trial in this session: 1 passed"])
 
 
-def test_the_end_of_a_lease_is_not_the_tests_fault(pytester: pytest.Pytester) -> None:
+def test_a_lost_lease_is_not_the_tests_fault(pytester: pytest.Pytester) -> None:
     pytester.makepyfile(
         """
-        import pathlib, time, pytest
+        import os, pathlib, signal, time
         from pytest_execo import sweep
         leases = []
-        @pytest.mark.execo(walltime=0.5)
         @sweep(x=[1, 2])
         def test_it(lease, nodes, x):
             leases.append(lease)
             if not pathlib.Path("over").exists():
+                pathlib.Path("over").touch()
+                os.kill(lease._client.pid, signal.SIGKILL)
                 while lease.alive():
                     time.sleep(0.01)
-                pathlib.Path("over").touch()
             nodes.run("true")
             assert len(set(leases)) == 2
         """
