@@ -19,7 +19,7 @@ from pytest_execo import Process, sweep
 @pytest.mark.execo(nodes=2)
 @sweep(x=[1, 2], kernel=[pytest.param(object(), id="odd"), "5.10"], repeat=2)
 def test_it(nodes, trial, campaign, tmp_path, x, kernel):
-    assert nodes.run("hostname")[1].stdout == "node-2.local\\n"
+    assert nodes.run("echo $HOSTNAME")[1].stdout == "node-2.local\\n"
     trial.record(duration=0.5, series=[1, 2.5, None], text="é<script>", nan=float("nan"))
     (tmp_path / "out.txt").write_text("attached")
     assert trial.attach(tmp_path / "out.txt").read_text() == "attached"

@@ -29,7 +29,7 @@ def note(what, trial):
 @sweep(x=range(20), repeat=2)
 def test_it(nodes, trial, x):
     note("began", trial)
-    assert nodes.run("sleep 0.05; hostname")[1].stdout == "node-2.local\\n"
+    assert nodes.run("sleep 0.05; echo $HOSTNAME")[1].stdout == "node-2.local\\n"
     trial.record(x=x)
     note("ended", trial)
 """
