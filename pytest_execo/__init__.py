@@ -15,12 +15,14 @@ if TYPE_CHECKING:
     from .errors import ConnectionLost as ConnectionLost
     from .errors import ConnectorError as ConnectorError
     from .errors import ExecoError as ExecoError
+    from .errors import ExpectFailed as ExpectFailed
     from .errors import FaultNotAvailable as FaultNotAvailable
     from .errors import InvalidInput as InvalidInput
     from .errors import InvalidMeasurement as InvalidMeasurement
     from .errors import InvalidRequest as InvalidRequest
     from .errors import InvalidSpace as InvalidSpace
     from .errors import LeaseLost as LeaseLost
+    from .errors import NotSupported as NotSupported
     from .errors import ProcessError as ProcessError
     from .errors import ProcessFailed as ProcessFailed
     from .errors import RecordError as RecordError
@@ -33,12 +35,25 @@ if TYPE_CHECKING:
     from .hosts import Host as Host
     from .hosts import Hosts as Hosts
     from .plugin.sweep import sweep as sweep
+    from .processes import ChainPut as ChainPut
     from .processes import Get as Get
     from .processes import Local as Local
+    from .processes import OnBytes as OnBytes
+    from .processes import OnLines as OnLines
+    from .processes import ParallelActions as ParallelActions
+    from .processes import PortForwarder as PortForwarder
     from .processes import Process as Process
     from .processes import Put as Put
     from .processes import Remote as Remote
+    from .processes import Report as Report
+    from .processes import SequentialActions as SequentialActions
+    from .processes import Serial as Serial
     from .processes import State as State
+    from .processes import wait_all as wait_all
+    from .processes import wait_any as wait_any
+    from .processes.taktuk import TaktukGet as TaktukGet
+    from .processes.taktuk import TaktukPut as TaktukPut
+    from .processes.taktuk import TaktukRemote as TaktukRemote
     from .results import Campaign as Campaign
     from .results import Trial as Trial
     from .results import load as load
@@ -58,12 +73,14 @@ _ROOMS = {
             "ConnectionLost",
             "ConnectorError",
             "ExecoError",
+            "ExpectFailed",
             "FaultNotAvailable",
             "InvalidInput",
             "InvalidMeasurement",
             "InvalidRequest",
             "InvalidSpace",
             "LeaseLost",
+            "NotSupported",
             "ProcessError",
             "ProcessFailed",
             "RecordError",
@@ -77,7 +94,28 @@ _ROOMS = {
         "errors",
     ),
     **dict.fromkeys(("Host", "Hosts"), "hosts"),
-    **dict.fromkeys(("Get", "Local", "Process", "Put", "Remote", "State"), "processes"),
+    **dict.fromkeys(
+        (
+            "ChainPut",
+            "Get",
+            "Local",
+            "OnBytes",
+            "OnLines",
+            "ParallelActions",
+            "PortForwarder",
+            "Process",
+            "Put",
+            "Remote",
+            "Report",
+            "SequentialActions",
+            "Serial",
+            "State",
+            "wait_all",
+            "wait_any",
+        ),
+        "processes",
+    ),
+    **dict.fromkeys(("TaktukGet", "TaktukPut", "TaktukRemote"), "processes.taktuk"),
     **dict.fromkeys(("Lease", "Request", "Testbed"), "testbeds"),
     **dict.fromkeys(("Level", "Space"), "sweeps"),
     **dict.fromkeys(("Campaign", "Trial", "load"), "results"),

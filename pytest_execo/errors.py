@@ -9,11 +9,13 @@
     │   └── InvalidMeasurement           what trial.record() was given
     ├── ProcessError
     │   ├── ProcessFailed                one or several processes ended and were not ok
+    │   ├── ExpectFailed                 what was expected did not come: in time, or at all
     │   └── WaitTimeout (TimeoutError)   wait(timeout=…) ran out; the process goes on
     ├── ConnectorError                   a host could not be reached, or was lost
     │   ├── ConnectionFailed             no session was established
     │   ├── ConnectionLost               an established session broke
     │   ├── StartFailed                  the host refused to start the command
+    │   ├── NotSupported                 the connector has no way to do that
     │   └── TransferFailed               a file could not be copied
     ├── TestbedError
     │   ├── RequestNotMet                the testbed does not have what was asked for
@@ -42,12 +44,14 @@ __all__ = (
     "ConnectionLost",
     "ConnectorError",
     "ExecoError",
+    "ExpectFailed",
     "FaultNotAvailable",
     "InvalidInput",
     "InvalidMeasurement",
     "InvalidRequest",
     "InvalidSpace",
     "LeaseLost",
+    "NotSupported",
     "ProcessError",
     "ProcessFailed",
     "RecordError",
@@ -112,6 +116,23 @@ class WaitTimeout(ProcessError, TimeoutError):
         self.processes: tuple[Activity, ...] = tuple(processes)
 
 
+class ExpectFailed(ProcessError):
+    """What was expected of a process did not come.
+
+    ``process`` is the one that was watched, ``stream`` the name of its stream, ``patterns`` what was looked for,
+    ``seen`` the output that was searched in vain (its last 64 KiB), ``cause`` is ``"timeout"`` or ``"end of stream"``.
+    """
+
+    def __init__(self, process: Activity, stream: str, patterns: Sequence[str], seen: str, cause: str) -> None:
+        wanted = " or ".join(repr(pattern) for pattern in patterns)
+        super().__init__(f"{process}: {cause} before {wanted} came on {stream}; last seen: {seen[-200:]!r}")
+        self.process = process
+        self.stream = stream
+        self.patterns: tuple[str, ...] = tuple(patterns)
+        self.seen = seen
+        self.cause = cause
+
+
 class ConnectorError(ExecoError):
     """A host could not be reached, refused, or was lost. ``host`` is its name, ``reason`` the cause in words."""
 
@@ -143,6 +164,12 @@ class StartFailed(ConnectorError):
     """The host was reached and did not start the command: no such directory, no more sessions."""
 
     _what = "could not start"
+
+
+class NotSupported(ConnectorError):
+    """The connector has no way to do what was asked; the reason says what does it."""
+
+    _what = "not supported"
 
 
 class TransferFailed(ConnectorError):

@@ -8,12 +8,19 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from os import PathLike
 from typing import TYPE_CHECKING, Any, overload
 
 if TYPE_CHECKING:
+    import paramiko as paramiko_library  # type: ignore[import-untyped, unused-ignore]
+
+    from .connectors.paramiko import ParamikoConnector
+    from .processes.chain import ChainPut
+    from .processes.choosing import Method
+    from .processes.forwarding import PortForwarder
     from .processes.groups import Get, Put, Remote
     from .processes.process import CommandLine, Process
+    from .processes.taktuk import TaktukPut
+    from .processes.transfer import Path, Paths
 
 __all__ = ("Host", "Hosts")
 
@@ -65,21 +72,33 @@ class Host:
         process: Process = _processes().Process(cmd, self, **options).start()
         return process
 
-    def put(self, src: str | PathLike[str], dst: str | PathLike[str] = ".") -> Put:
-        """Copy a file or a directory of this machine to the host (relative to the login directory).
+    def put(self, src: Paths, dst: Path = ".", **options: Any) -> Put:
+        """Copy files and directories of this machine to the host (relative to the login directory), by SFTP.
 
-        :raises ProcessFailed: when it was not copied.
+        :param src: a path or pattern, or several. All rules and options: :class:`~pytest_execo.processes.Transfer`.
+        :raises ProcessFailed: when not all was copied.
         """
-        copy: Put = _processes().Put([self], src, dst).run()
+        copy: Put = _processes().Put([self], src, dst, **options).run()
         return copy
 
-    def get(self, src: str | PathLike[str], dst: str | PathLike[str] = ".") -> Get:
-        """Copy a file or a directory of the host to this machine.
+    def get(self, src: Paths, dst: Path = ".", **options: Any) -> Get:
+        """Copy files and directories of the host to this machine, by SFTP. Parameters as for :meth:`put`.
 
-        :raises ProcessFailed: when it was not copied.
+        :raises ProcessFailed: when not all was copied.
         """
-        copy: Get = _processes().Get([self], src, dst).run()
+        copy: Get = _processes().Get([self], src, dst, **options).run()
         return copy
+
+    def forward(self, port: int, remote_host: str = "localhost", **options: Any) -> PortForwarder:
+        """Have a port of this machine lead to ``port`` of ``remote_host``, as this host knows it; default: itself.
+
+        Same options as :class:`~pytest_execo.PortForwarder`, which is returned when the host was reached; it ends with
+        :meth:`~PortForwarder.kill`, a ``with`` block, or the test.
+
+        :raises ProcessFailed: when that can't be.
+        """
+        forwarder: PortForwarder = _processes().PortForwarder(self, remote_host, port, **options).start().ready()
+        return forwarder
 
     def disconnect(self) -> None:
         """Close the connections to this host that processes share; the next process opens a new one.
@@ -87,6 +106,31 @@ class Host:
         Processes that run over them end with ``ConnectionLost``.
         """
         _processes().disconnect([self])
+
+    def paramiko(self) -> paramiko_library.SSHClient:
+        """Return a client of paramiko's, connected and logged in: for code that lives on paramiko.
+
+        Address, user, keys and host keys are what the ``paramiko`` connector goes by, whatever connector this host has
+        itself. The client is the caller's, to be closed by ``close()`` or by ``with``; :meth:`disconnect` and the end
+        of a test leave it alone. It shares nothing with the processes that run here. Where it goes through other hosts
+        or a program (``ProxyJump``, ``ProxyCommand``), these serve it until it is closed or the interpreter ends.
+
+        :raises ConnectionFailed: with the reason; also when paramiko is not installed.
+        """
+        from .processes.io_thread import io_thread
+
+        thread = io_thread()
+
+        async def connect() -> paramiko_library.SSHClient:
+            connector: ParamikoConnector = thread.connector("paramiko")  # type: ignore[assignment]
+            return await connector.client(self)
+
+        connecting = thread.submit(connect())
+        try:
+            return connecting.result()
+        except BaseException:
+            connecting.cancel()
+            raise
 
 
 class Hosts(Sequence[Host]):
@@ -108,14 +152,30 @@ class Hosts(Sequence[Host]):
         group: Remote = _processes().Remote(cmd, self, **options).start()
         return group
 
-    def put(self, src: str | PathLike[str], dst: str | PathLike[str] = ".") -> Put:
-        """Copy a file or a directory of this machine to all of them."""
-        copy: Put = _processes().Put(self, src, dst).run()
+    def put(
+        self, src: Paths, dst: Path = ".", *, method: Method = "auto", **options: Any
+    ) -> Put | ChainPut | TaktukPut:
+        """Copy files and directories of this machine to all of them; return the group that did it.
+
+        :param src: a path or pattern, or several. ``{{{host}}}`` is replaced in ``src`` and ``dst``.
+        :param method: ``sftp``: to each by itself (:class:`~pytest_execo.Put`); ``chain``: once from here, and on from
+            host to host (:class:`~pytest_execo.ChainPut`), over TCP and not encrypted; ``taktuk``: through TakTuk's
+            tree, where it is installed. ``auto``: one of the first two, by how much goes to how many of them; hosts
+            that a chain can't reach are then copied to by SFTP. The rule: :mod:`pytest_execo.processes.choosing`.
+        :param options: those of the class. One that only one of them has decides between them.
+        :raises ProcessFailed: with every host to which not all was copied.
+        """
+        copy: Put | ChainPut | TaktukPut = _processes().make_put(self, src, dst, method=method, **options).run()
         return copy
 
-    def get(self, src: str | PathLike[str], dst: str | PathLike[str] = ".") -> Get:
-        """Copy a file or a directory of each to this machine; ``{{{host}}}`` in ``dst`` keeps them apart."""
-        copy: Get = _processes().Get(self, src, dst).run()
+    def get(self, src: Paths, dst: Path = ".", **options: Any) -> Get:
+        """Copy files and directories of each to this machine; ``{{{host}}}`` in ``dst`` keeps them apart.
+
+        Options are those of :class:`~pytest_execo.processes.Transfer`.
+
+        :raises ProcessFailed: with every host from which not all was copied.
+        """
+        copy: Get = _processes().Get(self, src, dst, **options).run()
         return copy
 
     def disconnect(self) -> None:

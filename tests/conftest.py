@@ -6,13 +6,14 @@ import signal
 import time
 from collections.abc import Callable
 
+import hypothesis
 import pytest
 
 pytest_plugins = ["pytester"]
 
 # pytester forgets the modules that an inner run imports. Ours must stay, for they own a thread; hypothesis, whose
 # plugin is in every inner run too, takes a second each time.
-import hypothesis.internal.observability  # noqa: E402, F401
+import hypothesis.internal.observability  # noqa: E402
 
 import pytest_execo.connectors.ssh  # noqa: E402
 import pytest_execo.plugin.session  # noqa: E402, F401
@@ -32,6 +33,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure() -> None:
+    # A busy machine must not turn a test red.
+    hypothesis.settings.register_profile("pytest-execo", deadline=None)
+    hypothesis.settings.load_profile("pytest-execo")
     # A shell without job control starts what is in the background with SIGINT ignored, which children inherit: those
     # of the tests are to be ended by it.
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:

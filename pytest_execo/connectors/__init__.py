@@ -7,7 +7,6 @@ for every connector.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from importlib import import_module
 
 from ..errors import InvalidInput
@@ -19,6 +18,9 @@ __all__ = ("Channel", "Command", "Connector", "End", "FileChannel", "Receiver", 
 _CONNECTORS = {
     "local": ("local", "LocalConnector"),
     "ssh": ("ssh", "SshConnector"),
+    "paramiko": ("paramiko", "ParamikoConnector"),
+    "openssh": ("openssh", "OpensshConnector"),
+    "taktuk": ("taktuk", "TaktukConnector"),
 }
 
 
@@ -27,7 +29,7 @@ def available() -> tuple[str, ...]:
     return tuple(_CONNECTORS)
 
 
-def load(name: str) -> Callable[[], Connector]:
+def load(name: str) -> type[Connector]:
     """Return the class of the connector ``name``.
 
     :raises InvalidInput: when there is no such connector.
@@ -36,5 +38,5 @@ def load(name: str) -> Callable[[], Connector]:
         module, attribute = _CONNECTORS[name]
     except KeyError:
         raise InvalidInput(f"unknown connector {name!r}; known: {', '.join(_CONNECTORS)}") from None
-    factory: Callable[[], Connector] = getattr(import_module(f".{module}", __name__), attribute)
+    factory: type[Connector] = getattr(import_module(f".{module}", __name__), attribute)
     return factory

@@ -1,4 +1,4 @@
-"""Processes and files of this machine: ``fork``/``exec`` through asyncio's subprocess transport."""
+"""Processes and files of this machine."""
 
 from __future__ import annotations
 
@@ -6,193 +6,178 @@ import asyncio
 import contextlib
 import errno
 import os
-import pty
-import shutil
-import signal
-import threading
-from typing import cast
+import secrets
 
-from ..errors import ConnectorError, StartFailed, TransferFailed
+from ..errors import ConnectionFailed, ConnectionLost, StartFailed
 from ..hosts import Host
-from .contract import Channel, Command, Connector, End, FileChannel, Receiver, Stream
+from .child import Child, Spawn
+from .contract import Channel, Command, Connector, End, FileChannel, Receiver, TcpReader, TcpWriter
+from .supervision.guard import Guard, guard_arguments, lifeline
+from .supervision.transport import RawChannel, RawReceiver
 
 __all__ = ("LocalConnector",)
 
 _HERE = "localhost"
-# After the end of a process its output is read on for this long, seconds: a daemon that it left behind may hold the
-# pipe open for ever, and what the process itself wrote is in the pipe already.
-_LINGER = 0.5
-# Bytes that are copied between two looks at whether to go on.
-_PIECE = 1 << 20
+# A word of a command line can have 128 KiB on Linux (MAX_ARG_STRLEN).
+_LONGEST = 100_000
 
 
 class LocalConnector(Connector):
-    """Starts processes on this machine, each in a session and process group of its own."""
+    """Starts processes on this machine, each in a session and process group of its own.
+
+    They have a guard too, a shell that lives on a pipe of ours: when we are gone, SIGKILL included, it ends them.
+    """
 
     name = "local"
 
+    def __init__(self) -> None:
+        token = secrets.token_hex(6)
+        # It hears of our end at once; a silence here would only mean that somebody has stopped us.
+        self._guard = Guard(token, _HERE, self._open_guard, silence=0)
+        self._guard_child: Child | None = None
+        self._number = 0
+        self._beating: asyncio.TimerHandle | None = None
+
     async def start(self, host: Host | None, command: Command, receiver: Receiver) -> Channel:
-        argv = command.argv if command.line is None else ("/bin/sh", "-c", command.line)
-        assert argv is not None
-        loop = asyncio.get_running_loop()
-        child = _Child(receiver)
-        master = slave = -1
-        if command.pty:
-            master, slave = pty.openpty()
-            # As session leader without a terminal, the shell takes the first one it opens as its controlling
-            # terminal (Linux, POSIX allows it); an ioctl between fork and exec would be unsafe beside threads.
-            argv = ("/bin/sh", "-c", 'exec <"$0" >"$0" 2>&1; exec "$@"', os.ttyname(slave), *argv)
+        if not command.detached and not self._guard.running:
+            self._guard.open()
+            await self._guard.opened()
+        self._number += 1
+        mark = "" if command.detached else f"{self._guard.token}.p{self._number}."
+        process = LocalProcess(self, command, receiver, mark)
         try:
-            transport, _ = await loop.subprocess_exec(
-                lambda: child,
-                *argv,
-                stdin=slave if command.pty else asyncio.subprocess.PIPE,
-                stdout=slave if command.pty else asyncio.subprocess.PIPE,
-                stderr=slave if command.pty else asyncio.subprocess.PIPE,
-                cwd=command.cwd,
-                env={**os.environ, **command.env} if command.env else None,
-                start_new_session=True,
-            )
+            process.spawn(_how(command, mark))
         except OSError as error:
-            with contextlib.suppress(OSError):
-                os.close(master)
             return self._not_started(error, command, receiver)
-        finally:
-            with contextlib.suppress(OSError):
-                os.close(slave)
-        if command.pty:
-            await child.attach_terminal(master)
-        child.begin(transport)
-        return child
+        return process
+
+    def started(self, pid: int) -> None:
+        """Have a process group guarded."""
+        self._guard.add(pid)
+        if self._beating is None:
+            self._beating = asyncio.get_running_loop().call_later(lifeline().interval, self._beat)
+
+    def ended(self, pid: int) -> None:
+        """Have it guarded no more."""
+        self._guard.ended(pid)
+
+    async def signal_tree(self, pid: int, number: int, mark: str) -> None:
+        """Signal all that descends from a process."""
+        await self._guard.signal(pid, number, tree=mark.replace(".", r"\."))
+
+    def _beat(self) -> None:
+        """Tell the guard what has ended since."""
+        more = self._guard.sign_of_life()
+        loop = asyncio.get_running_loop()
+        self._beating = loop.call_later(lifeline().interval, self._beat) if more else None
+
+    async def _open_guard(self, line: bytes, receiver: RawReceiver) -> RawChannel:
+        del line  # no login shell stands between us and it
+        arguments = ("/bin/sh", "-c", *guard_arguments(self._guard.token, silence=0))
+        self._guard_child = Child(receiver)
+        self._guard_child.spawn(Spawn(arguments, dict(os.environ)))
+        return self._guard_child
 
     def _not_started(self, error: OSError, command: Command, receiver: Receiver) -> Channel:
         """Report what ``exec`` refused as a shell does, so that it looks the same on every connector."""
-        if command.cwd is not None and error.filename == command.cwd:
-            raise StartFailed(_HERE, f"no directory {command.cwd}, or no permission to enter it") from error
         program = (command.argv or ("",))[0]
-        if error.errno in (errno.ENOENT, errno.EACCES, errno.ENOTDIR, errno.ENOEXEC, errno.EISDIR):
+        if error.errno in (errno.ENOENT, errno.EACCES, errno.ENOTDIR, errno.ENOEXEC, errno.EISDIR, errno.E2BIG):
             missing = error.errno in (errno.ENOENT, errno.ENOTDIR)
             receiver.started(None)
-            receiver.received("stderr", f"{program}: {error.strerror}\n".encode())
+            receiver.received("stderr", f"{program}: {error.strerror}\n".encode(errors="surrogateescape"))
             receiver.ended(End(exit_code=127 if missing else 126))
             return _Gone()
         raise StartFailed(_HERE, f"{program}: {error.strerror}") from error
 
     async def files(self, host: Host | None) -> FileChannel:
-        return _LocalFiles()
+        from .local_files import LocalFiles
+
+        return LocalFiles()
+
+    async def open_tcp(self, host: Host | None, address: str, port: int) -> tuple[TcpReader, TcpWriter]:
+        try:
+            return await asyncio.open_connection(address, port)
+        except OSError as error:
+            # asyncio puts its own words into strerror ("Connect call failed …").
+            reason = os.strerror(error.errno) if error.errno and error.errno > 0 else str(error)
+            raise ConnectionFailed(_HERE, f"{address} port {port}: {reason}") from error
 
     async def disconnect(self, host: Host) -> None:
-        """Nothing is kept open."""
+        """Nothing is kept open to a host."""
 
     async def close(self) -> None:
-        """Nothing is kept open."""
+        if self._beating is not None:
+            self._beating.cancel()
+        self._guard.close()
+
+    def forget(self) -> None:
+        # The guard has to hear of the parent's end, which this child would keep from it.
+        if self._guard_child is not None:
+            self._guard_child.drop()
 
 
-class _Child(asyncio.SubprocessProtocol, Channel):
-    """One child: asyncio tells it what happens, it tells the receiver."""
+class LocalProcess(Channel, RawReceiver):
+    """One process of this machine."""
 
-    def __init__(self, receiver: Receiver) -> None:
+    def __init__(self, connector: LocalConnector, command: Command, receiver: Receiver, mark: str) -> None:
+        self._connector = connector
+        self._command = command
         self._receiver = receiver
-        self._transport: asyncio.SubprocessTransport | None = None
-        self._terminal: asyncio.ReadTransport | None = None
-        self._terminal_fd = -1
-        self._open_streams = {1, 2}
-        self._exited = False
-        self._done = False
-        # Output that comes before `started` was announced (the child is quick) waits here.
-        self._early: list[tuple[Stream, bytes]] | None = []
-        self.pid = -1
+        self._mark = mark
+        self._child = Child(self)
+        self._end: End | None = None
 
-    def begin(self, transport: asyncio.SubprocessTransport) -> None:
-        self._transport = transport
-        self.pid = transport.get_pid()
-        self._receiver.started(self.pid)
-        early, self._early = self._early or [], None
-        for stream, data in early:
-            self._receiver.received(stream, data)
-        self._finish_if_over()
+    def spawn(self, how: Spawn) -> None:
+        """Start it.
 
-    async def attach_terminal(self, master: int) -> None:
-        self._terminal_fd = master
-        self._open_streams = {1}
-        reader = os.fdopen(os.dup(master), "rb", 0)
-        self._terminal, _ = await asyncio.get_running_loop().connect_read_pipe(lambda: _Terminal(self), reader)
+        :raises OSError: of ``exec``.
+        """
+        self._child.spawn(how)
+        if self._mark:
+            self._connector.started(self._child.pid)
+        self._receiver.started(self._child.pid)
 
-    # what asyncio calls
+    # what the child tells
 
-    def pipe_data_received(self, fd: int, data: bytes) -> None:
-        stream: Stream = "stdout" if fd == 1 else "stderr"
-        if self._early is not None:
-            self._early.append((stream, data))
-        elif not self._done:
-            self._receiver.received(stream, data)
+    def data(self, stream: str, data: bytes) -> None:
+        self._receiver.received("stdout" if stream == "stdout" else "stderr", data)
 
-    def pipe_connection_lost(self, fd: int, exc: Exception | None) -> None:
-        self._open_streams.discard(fd)
-        self._finish_if_over()
+    def exited(self, exit_code: int | None, signal: int | None) -> None:
+        self._connector.ended(self._child.pid)
+        self._end = End(exit_code=exit_code, signal=signal)
 
-    def process_exited(self) -> None:
-        self._exited = True
-        if self._open_streams:
-            asyncio.get_running_loop().call_later(_LINGER, self._finish)
-        self._finish_if_over()
-
-    def _finish_if_over(self) -> None:
-        if self._exited and not self._open_streams and self._early is None:
-            self._finish()
-
-    def _finish(self) -> None:
-        if self._done or self._transport is None:
-            return
-        self._done = True
-        status = self._transport.get_returncode()
-        self._transport.close()
-        if self._terminal is not None:
-            self._terminal.close()
-        if self._terminal_fd >= 0:
-            os.close(self._terminal_fd)
-            self._terminal_fd = -1
-        if status is None:  # close() before the end
-            self._receiver.ended(End(error=ConnectorError(_HERE, "abandoned")))
-        elif status < 0:
-            self._receiver.ended(End(signal=-status))
-        else:
-            self._receiver.ended(End(exit_code=status))
+    def closed(self, reason: str | None) -> None:
+        self._receiver.ended(self._end or End(error=ConnectionLost(_HERE, reason or "abandoned")))
 
     # the channel
 
     def write(self, data: bytes) -> None:
-        if self._done:
-            return
-        if self._terminal_fd >= 0:
-            # A terminal takes 4 KiB at a time and this end is not blocking; what does not fit is dropped, as a
-            # terminal does with typing that nobody reads.
-            with contextlib.suppress(OSError):
-                os.write(self._terminal_fd, data)
-            return
-        pipe = self._stdin()
-        if pipe is not None and not pipe.is_closing():
-            pipe.write(data)
+        self._child.write(data)
+
+    async def drain(self) -> None:
+        await self._child.drain()
 
     def close_stdin(self) -> None:
-        if self._terminal_fd >= 0:
-            self.write(b"\x04")  # end of file, as typed
-        elif (pipe := self._stdin()) is not None:
-            pipe.close()
+        self._child.write_eof()
 
-    def _stdin(self) -> asyncio.WriteTransport | None:
-        assert self._transport is not None
-        return cast("asyncio.WriteTransport | None", self._transport.get_pipe_transport(0))
+    def pause_reading(self) -> None:
+        self._child.pause()
 
-    async def signal(self, number: int) -> None:
+    def resume_reading(self) -> None:
+        self._child.resume()
+
+    async def signal(self, number: int, *, tree: bool = False) -> None:
+        if tree and self._mark:
+            await self._connector.signal_tree(self._child.pid, number, self._mark)
+            return
         # The group lives on while any member does, so its number can't have been given to others before all of it
         # is gone; a leader that was not reaped yet keeps it too.
         with contextlib.suppress(ProcessLookupError, PermissionError):
-            os.killpg(self.pid, number)
+            os.killpg(self._child.pid, number)
 
     async def alive(self) -> bool:
         try:
-            os.killpg(self.pid, 0)
+            os.killpg(self._child.pid, 0)
         except ProcessLookupError:
             return False
         except PermissionError:  # somebody else's by now, so it exists
@@ -200,22 +185,32 @@ class _Child(asyncio.SubprocessProtocol, Channel):
         return True
 
     def close(self) -> None:
-        with contextlib.suppress(ProcessLookupError, PermissionError):
-            os.killpg(self.pid, signal.SIGKILL)
-        self._finish()
+        self._child.close()
 
 
-class _Terminal(asyncio.Protocol):
-    """The reading side of a pseudo-terminal."""
+def _how(command: Command, mark: str) -> Spawn:
+    """Return what is spawned for a command.
 
-    def __init__(self, child: _Child) -> None:
-        self._child = child
-
-    def data_received(self, data: bytes) -> None:
-        self._child.pipe_data_received(1, data)
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        self._child.pipe_connection_lost(1, exc)  # EIO: the last process closed the terminal
+    :raises StartFailed: when its directory can't be entered.
+    """
+    environment = {**os.environ, **command.env}
+    if mark:
+        environment["EXECO_PROCESS"] = mark
+    script = b""
+    if command.line is None:
+        argv = command.argv or ()
+    elif len(command.line) <= _LONGEST:
+        argv = ("/bin/sh", "-c", command.line)
+    else:
+        # The dot keeps the newlines at the end, which a substitution would drop.
+        argv = ("/bin/sh", "-c", 'script=$(cat <&3; echo .); exec 3<&-; script=${script%.}; eval "$script"')
+        script = command.line.encode(errors="surrogateescape")
+    if command.cwd is not None:
+        if not (os.path.isdir(command.cwd) and os.access(command.cwd, os.X_OK)):
+            raise StartFailed(_HERE, f"no directory {command.cwd}, or no permission to enter it")
+        # posix_spawn knows no working directory. `CDPATH` would make cd print.
+        argv = ("/bin/sh", "-c", 'CDPATH= cd -- "$0" && exec "$@"', command.cwd, *argv)
+    return Spawn(argv, environment, pty=command.pty, detached=command.detached, script=script)
 
 
 class _Gone(Channel):
@@ -224,10 +219,19 @@ class _Gone(Channel):
     def write(self, data: bytes) -> None:
         """Nobody reads it."""
 
+    async def drain(self) -> None:
+        """Nothing is held."""
+
     def close_stdin(self) -> None:
         """Nobody reads it."""
 
-    async def signal(self, number: int) -> None:
+    def pause_reading(self) -> None:
+        """All was received."""
+
+    def resume_reading(self) -> None:
+        """All was received."""
+
+    async def signal(self, number: int, *, tree: bool = False) -> None:
         """Nobody is there."""
 
     async def alive(self) -> bool:
@@ -235,43 +239,3 @@ class _Gone(Channel):
 
     def close(self) -> None:
         """Nothing is open."""
-
-
-class _LocalFiles(FileChannel):
-    """Copies between two places of this machine, in a worker thread: files block."""
-
-    async def put(self, source: str, target: str) -> None:
-        stop = threading.Event()
-        try:
-            await asyncio.to_thread(_copy, source, target, stop)
-        except asyncio.CancelledError:
-            stop.set()
-            raise
-        except (OSError, shutil.Error) as error:
-            raise TransferFailed(_HERE, f"{source} → {target}: {error}") from error
-
-    async def get(self, source: str, target: str) -> None:
-        await self.put(source, target)
-
-    async def close(self) -> None:
-        """Nothing is open."""
-
-
-def _copy(source: str, target: str, stop: threading.Event) -> None:
-    def copy_file(source: str, target: str) -> None:
-        if os.path.islink(source):
-            os.symlink(os.readlink(source), target)
-            return
-        with open(source, "rb") as read, open(target, "wb") as write:
-            while piece := read.read(_PIECE):
-                if stop.is_set():  # a thread can't be cancelled
-                    raise OSError("given up")
-                write.write(piece)
-        shutil.copystat(source, target)
-
-    if os.path.isdir(target):
-        target = os.path.join(target, os.path.basename(os.path.normpath(source)))
-    if os.path.isdir(source):
-        shutil.copytree(source, target, symlinks=True, copy_function=copy_file, dirs_exist_ok=True)
-    else:
-        copy_file(source, target)

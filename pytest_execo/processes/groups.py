@@ -1,184 +1,102 @@
-"""Groups of processes and of copies: the same verbs for one and for many."""
+"""Groups of processes and of copies: the same on several hosts at once, or several things here."""
 
 from __future__ import annotations
 
-import collections
+import contextlib
 import os
 import signal
-import time
-from collections.abc import Iterable, Iterator, Sequence
-from typing import Any, Generic, Literal, Self, TypeVar, overload
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any, Literal, Self
 
-from ..errors import ProcessFailed, WaitTimeout
+from ..connectors import Stream
+from ..errors import ExpectFailed, ProcessError
 from ..hosts import Host
 from ..units import parse_duration
-from .activity import Activity
-from .process import ENDING, GRACE, CommandLine, Process
+from .command import CommandLine
+from .ending import ENDING, GRACE
+from .folding import Folds, fold
+from .group import Group
+from .io_thread import io_thread
+from .process import Process
 from .substitutions import Substitutions, substitute, substitute_command
-from .transfer import Transfer
+from .transfer import Path, Paths, Transfer
 
-__all__ = ("Get", "Group", "Local", "Put", "Remote")
+if TYPE_CHECKING:
+    from .expect import Match, Patterns
 
-A = TypeVar("A", bound=Activity)
-
-
-class Group(Sequence[A], Generic[A]):
-    """Activities that start together. A sequence of them, in the order of the hosts.
-
-    It ends when the last of them has ended; each is killed, timed and judged by itself.
-    """
-
-    def __init__(self, activities: Iterable[A], *, name: str) -> None:
-        self.name = name
-        self._activities = list(activities)
-
-    def start(self) -> Self:
-        """Start all, and return at once."""
-        for activity in self._activities:
-            activity.start()
-        return self
-
-    def wait(self, timeout: float | str | None = None) -> Self:
-        """Wait until all have ended.
-
-        :raises WaitTimeout: when ``timeout`` (for all together) ran out, with those that go on.
-        """
-        deadline = None if timeout is None else time.monotonic() + parse_duration(timeout)
-        for activity in self._activities:
-            try:
-                activity.wait(None if deadline is None else max(0.0, deadline - time.monotonic()))
-            except WaitTimeout:
-                left = [a for a in self._activities if not a.ended]
-                message = f"{self.name!r}: {len(left)} of {len(self)} still running after {timeout} s"
-                raise WaitTimeout(message, left) from None
-        return self
-
-    def run(self, *, check: bool = True) -> Self:
-        """Start all and wait for the last; Ctrl-C while waiting kills all.
-
-        :raises ProcessFailed: with every one that was not ok, unless ``check=False``.
-        """
-        self.start()
-        try:
-            self.wait()
-        except BaseException:
-            self.kill(wait=False)
-            raise
-        return self.check() if check else self
-
-    def check(self) -> Self:
-        """Return itself when all are ok.
-
-        :raises ProcessFailed: otherwise.
-        """
-        if self.failed:
-            raise ProcessFailed(self.failed)
-        return self
-
-    def kill(self, *, wait: bool = True) -> Self:
-        """Kill all that run."""
-        for activity in self._activities:
-            activity.kill(wait=False)
-        if wait:
-            for activity in self._activities:
-                if activity.running:
-                    activity.wait()
-        return self
-
-    def __enter__(self) -> Self:
-        return self.start()
-
-    def __exit__(self, *_: object) -> None:
-        self.kill()
-
-    @property
-    def ok(self) -> bool:
-        """Whether each is ok."""
-        return all(activity.ok for activity in self._activities)
-
-    @property
-    def ended(self) -> bool:
-        """Whether each has ended."""
-        return all(activity.ended for activity in self._activities)
-
-    @property
-    def failed(self) -> list[A]:
-        """Those that are not ok."""
-        return [activity for activity in self._activities if not activity.ok]
-
-    @property
-    def start_date(self) -> float | None:
-        """Unix date of the first start."""
-        return min((a.start_date for a in self._activities if a.start_date is not None), default=None)
-
-    @property
-    def end_date(self) -> float | None:
-        """Unix date of the last end; ``None`` while any runs."""
-        dates = [a.end_date for a in self._activities]
-        return None if None in dates or not dates else max(d for d in dates if d is not None)
-
-    @property
-    def duration(self) -> float | None:
-        """Seconds from the first start to the last end; ``None`` while any runs."""
-        start, end = self.start_date, self.end_date
-        return None if start is None or end is None else end - start
-
-    def summary(self) -> str:
-        """Return the outcomes counted: ``198 ok, 1 exit code 2, 1 timed out``."""
-        counts = collections.Counter(activity.outcome() for activity in self._activities)
-        return ", ".join(f"{count} {outcome}" for outcome, count in counts.most_common()) or "empty"
-
-    def __len__(self) -> int:
-        return len(self._activities)
-
-    def __iter__(self) -> Iterator[A]:
-        return iter(self._activities)
-
-    @overload
-    def __getitem__(self, index: int) -> A: ...
-    @overload
-    def __getitem__(self, index: slice) -> list[A]: ...
-    def __getitem__(self, index: int | slice) -> A | list[A]:
-        return self._activities[index]
-
-    def __repr__(self) -> str:
-        return f"<{type(self).__name__} {self.name!r}: {self.summary()}>"
+__all__ = ("Get", "Local", "Put", "Remote")
 
 
 class _Processes(Group[Process]):
-    @property
-    def processes(self) -> list[Process]:
-        """The processes, in order."""
-        return self._activities
-
     def run(self, *, check: bool = True) -> Self:
         """Start all with an empty standard input and wait for the last; see :meth:`Group.run`."""
         self.start()
         self.close_stdin()
         return super().run(check=check)
 
-    def kill(self, sig: int = signal.SIGTERM, *, grace: float = GRACE, wait: bool = True) -> Self:
+    def kill(self, sig: int = signal.SIGTERM, *, grace: float = GRACE, tree: bool = False, wait: bool = True) -> Self:
         """Send a signal to the process groups of all that run; see :meth:`Process.kill`."""
         for process in self._activities:
-            process.kill(sig, grace=grace, wait=False)
-        if wait and sig in ENDING:
-            for process in self._activities:
-                if process.running:
-                    process.wait()
-        return self
+            process.kill(sig, grace=grace, tree=tree, wait=False)
+        return self._killed() if wait and sig in ENDING else self
 
     def write(self, data: str | bytes) -> Self:
         """Write to the standard input of all that run."""
         for process in self._activities:
             if process.running:
-                process.write(data)
+                with contextlib.suppress(ProcessError):  # it ended meanwhile
+                    process.write(data)
         return self
 
     def close_stdin(self) -> Self:
         """End the standard input of all."""
-        for process in self._activities:
-            process.close_stdin()
+        # In one call of the I/O thread: each costs it a wake-up, and fights with this one for the interpreter.
+        io_thread().call(self._end_inputs)
         return self
+
+    def _end_inputs(self) -> None:
+        for process in self._activities:
+            process._end_input()
+
+    def expect(
+        self,
+        patterns: Patterns,
+        *,
+        timeout: float | str | None = None,
+        stream: Stream = "stdout",
+        backtrack: bool = True,
+        check: bool = True,
+    ) -> list[Match | None]:
+        """Wait until one of ``patterns`` has come from each; return the matches, in the order of the processes.
+
+        Parameters are those of :meth:`Process.expect`; ``timeout`` is for all together. In the place of one from which
+        none came, and for which that was not to be an error, there is ``None``.
+
+        :raises ExpectFailed: when none came from some: the error of the first, with a note on the others.
+        """
+        self._refuse_unstarted("expect()")
+        from .expect import expect_all
+
+        seconds = None if timeout is None else parse_duration(timeout)
+        cursors = [process.expectation(stream) for process in self._activities]
+        matches = expect_all(cursors, patterns, timeout=seconds, backtrack=backtrack)
+        failures: list[ExpectFailed] = []
+        for index, process in enumerate(self._activities):
+            if matches[index] is None:
+                # Its own search, which goes on where this one was, makes the failure its own too.
+                try:
+                    matches[index] = process.expect(patterns, timeout=0, stream=stream, check=check)
+                except ExpectFailed as failure:
+                    failures.append(failure)
+        if failures:
+            if others := ", ".join(str(failure.process) for failure in failures[1:4]):
+                failures[0].add_note(f"nor, of {len(self)} processes, from {len(failures) - 1} others: {others}")
+            raise failures[0]
+        return matches
+
+    def folded(self, stream: Stream = "stdout") -> Folds:
+        """Return the outputs, equal ones once, with the names of their hosts; see :func:`~.folding.fold`."""
+        return fold(self._activities, stream)
 
 
 class Remote(_Processes):
@@ -188,7 +106,8 @@ class Remote(_Processes):
     :param hosts: hosts or addresses. A host that is there twice gets two processes.
     :param substitutions: what ``{{name}}`` stands for: a value, a list taken by the host's index, or a callable of
         the host. See :mod:`.substitutions`.
-    :param options: those of :class:`Process`, for each.
+    :param options: those of :class:`Process`, for each. In the paths among ``stdout_handlers`` and
+        ``stderr_handlers`` the same is replaced, so that one pattern gives a file for each host.
     """
 
     def __init__(
@@ -199,11 +118,11 @@ class Remote(_Processes):
         substitutions: Substitutions | None = None,
         **options: Any,
     ) -> None:
-        targets = [Host(host) if isinstance(host, str) else host for host in hosts]
+        mapping = substitutions or {}
         super().__init__(
             (
-                Process(substitute_command(cmd, host, index, substitutions or {}), host, **options)
-                for index, host in enumerate(targets)
+                Process(substitute_command(cmd, host, index, mapping), host, **_for_host(options, host, index, mapping))
+                for index, host in enumerate(_hosts(hosts))
             ),
             name=str(cmd),
         )
@@ -223,46 +142,69 @@ class Local(_Processes):
 
 class _Copies(Group[Transfer]):
     _direction: Literal["put", "get"]
+    _transfer: type[Transfer] = Transfer
 
     def __init__(
         self,
         hosts: Iterable[Host | str],
-        source: str | os.PathLike[str],
-        target: str | os.PathLike[str] = ".",
+        source: Paths,
+        target: Path = ".",
         *,
         substitutions: Substitutions | None = None,
         **options: Any,
     ) -> None:
-        targets = [Host(host) if isinstance(host, str) else host for host in hosts]
+        sources = [source] if isinstance(source, str | os.PathLike) else list(source)
         mapping = substitutions or {}
         super().__init__(
             (
-                Transfer(
+                self._transfer(
                     self._direction,
                     host,
-                    substitute(os.fspath(source), host, index, mapping),
-                    substitute(os.fspath(target), host, index, mapping),
+                    [_path(path, host, index, mapping) for path in sources],
+                    _path(target, host, index, mapping),
                     **options,
                 )
-                for index, host in enumerate(targets)
+                for index, host in enumerate(_hosts(hosts))
             ),
-            name=f"{self._direction} {os.fspath(source)}",
+            name=f"{self._direction} {' '.join(map(str, sources))}",
         )
 
 
 class Put(_Copies):
-    """Copies a file or a directory of this machine to several hosts at once.
+    """Copies files and directories of this machine to several hosts at once.
 
-    ``{{{host}}}`` and ``{{name}}`` are replaced in both paths; options are those of :class:`Transfer`.
+    ``{{{host}}}`` and ``{{name}}`` are replaced in the paths; options are those of :class:`Transfer`.
     """
 
     _direction = "put"
 
 
 class Get(_Copies):
-    """Copies a file or a directory of several hosts to this machine at once.
+    """Copies files and directories of several hosts to this machine at once.
 
     ``{{{host}}}`` in ``target`` keeps them apart; options are those of :class:`Transfer`.
     """
 
     _direction = "get"
+
+
+def _hosts(hosts: Iterable[Host | str]) -> list[Host]:
+    return [Host(host) if isinstance(host, str) else host for host in hosts]
+
+
+def _path(path: Path, host: Host, index: int, mapping: Substitutions) -> str:
+    return substitute(os.fspath(path), host, index, mapping)
+
+
+def _for_host(options: dict[str, Any], host: Host, index: int, mapping: Substitutions) -> dict[str, Any]:
+    """Return the options of the process on ``host``: its own files, where handlers are paths."""
+
+    def target(given: Any) -> Any:
+        return _path(given, host, index, mapping) if isinstance(given, str | os.PathLike) else given
+
+    found = dict(options)
+    for key in ("stdout_handlers", "stderr_handlers"):
+        given = options.get(key)
+        if given is not None:
+            found[key] = [target(one) for one in given] if isinstance(given, list | tuple) else target(given)
+    return found

@@ -3,35 +3,36 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import signal
-from collections.abc import Mapping, Sequence
-from typing import Self
+from collections.abc import Callable, Iterable, Mapping
+from typing import IO, TYPE_CHECKING, Any, Self
 
-from ..connectors import Channel, Command, End, Stream
-from ..errors import ConnectionLost, ConnectorError, ExecoError, InvalidInput, ProcessError, StartFailed
+from ..connectors import Channel, Connector, End, Stream
+from ..errors import ExecoError, ExpectFailed, InvalidInput, ProcessError, StartFailed
 from ..hosts import Host
-from ..units import format_duration
+from ..units import format_duration, iso_date, parse_duration, parse_size
 from .activity import Activity, State
+from .command import CommandLine, make_command
+from .ending import ENDING, GRACE, VERIFY, end
+from .inbox import Inbox
 from .io_thread import io_thread
+from .output import Output
+
+if TYPE_CHECKING:
+    from .expect import Expectation, Match, Patterns
+    from .handlers import Handlers, Targets
 
 __all__ = ("CommandLine", "Process")
 
-#: A string is for a shell (``/bin/sh -c``); a sequence is a program and its arguments, without a shell.
-CommandLine = str | Sequence[str | os.PathLike[str]]
-
-# Seconds between a signal that asks and SIGKILL. Servers that flush on SIGTERM need some; a campaign waits for it.
-GRACE = 5.0
-# Seconds after SIGKILL within which a host has to confirm the end, before the process is given up as lost.
-_VERIFY = 10.0
 # Seconds that a kill waits for a start under way.
 _START_GRACE = 0.2
-# Seconds between a signal that can't have failed and asking the host whether the process is really gone.
-_SETTLE = 0.5
-# Signals that ask a process to end; the others (SIGUSR1, SIGSTOP…) are only delivered.
-ENDING = {signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT, signal.SIGKILL}
 # Characters of each stream in messages: the head says what it was, the tail what went wrong.
 _EXCERPT = 2000
+
+#: What is given to a process as its standard input: the data itself, or a file (a path, or opened for reading bytes).
+Input = str | bytes | os.PathLike[str] | IO[bytes]
 
 
 class Process(Activity):
@@ -51,7 +52,21 @@ class Process(Activity):
     :param env: variables added to the environment.
     :param cwd: working directory; default: ours here, the login directory on a host.
     :param pty: give it a pseudo-terminal: ``stderr`` comes on ``stdout``, lines end in CR LF.
+    :param stdin: its standard input, which ends after it: text, bytes, a path or an open binary file.
+    :param detached: let it outlive the test, the connection and this program. Nobody follows it then, so that its
+        standard input is empty and its output goes nowhere: let the command write to a file. Its end is known as long
+        as the connection lasts; :meth:`kill` works as ever.
+    :param stdout_handlers: who is told of its standard output, beside what is kept: a callable ``handler(process,
+        stream, line)``, a path (appended to), a file object, a queue, ``OnBytes(…)``, or several in a tuple. See
+        :mod:`.handlers`.
+    :param stderr_handlers: the same for standard error.
+    :param start_handlers: callables, each called with the process once it runs (or could not be started).
+    :param end_handlers: callables, each called with the process when it has ended, after all of its output.
+    :param keep: how much of each stream is kept, in bytes (or ``"1GiB"``): all of it up to that, then the head and the
+        tail. One MiB of it is in memory, the rest in an anonymous temporary file.
     :param ignore_exit_code: a non-zero exit code, or a signal, is ok.
+    :param ignore_expect_fail: an :meth:`expect` in vain is ok, and returns ``None``.
+    :param ignore_write_error: input that it did not take before it ended is ok.
 
     The other parameters are those of :class:`Activity`.
     """
@@ -66,22 +81,39 @@ class Process(Activity):
         env: Mapping[str, str] | None = None,
         cwd: str | os.PathLike[str] | None = None,
         pty: bool = False,
+        stdin: Input | None = None,
+        detached: bool = False,
+        stdout_handlers: Targets = (),
+        stderr_handlers: Targets = (),
+        start_handlers: Callable[[Any], object] | Iterable[Callable[[Any], object]] = (),
+        end_handlers: Callable[[Any], object] | Iterable[Callable[[Any], object]] = (),
+        keep: int | str = "256MiB",
         ignore_exit_code: bool = False,
         ignore_timeout: bool = False,
         ignore_error: bool = False,
+        ignore_expect_fail: bool = False,
+        ignore_write_error: bool = False,
+        log: bool = True,
         name: str | None = None,
     ) -> None:
-        self.command: Command = _command(cmd, env or {}, None if cwd is None else os.fspath(cwd), pty)
+        self.command = make_command(cmd, env or {}, cwd, pty=pty, detached=detached)
         super().__init__(
             host,
             timeout=timeout,
             ignore_timeout=ignore_timeout,
             ignore_error=ignore_error,
+            log=log,
             name=name or str(self.command),
         )
         self.cmd = cmd
         self.connector: str = connector or ("local" if self.host is None else self.host.connector)
+        self.detached = detached
+        self.stdin = stdin
+        if detached and stdin is not None:
+            raise InvalidInput("stdin: a detached process has none; let the command read a file")
         self.ignore_exit_code = ignore_exit_code
+        self.ignore_expect_fail = ignore_expect_fail
+        self.ignore_write_error = ignore_write_error
         #: The exit code, decoded (3 is 3); ``None`` before the end and after a signal.
         self.exit_code: int | None = None
         #: The number of the signal that ended it.
@@ -90,40 +122,88 @@ class Process(Activity):
         self.pid: int | None = None
         #: SIGKILL was needed.
         self.forced_kill: bool = False
-        self._output: dict[Stream, bytearray] = {"stdout": bytearray(), "stderr": bytearray()}
+        #: An :meth:`expect` was in vain.
+        self.expect_failed: bool = False
+        #: It ended before it took all of its input.
+        self.write_failed: bool = False
+        kept = parse_size(keep)
+        self._output: dict[Stream, Output] = {"stdout": Output(kept), "stderr": Output(kept)}
+        # Most processes have none, and pay nothing for them.
+        self._handlers: Handlers | None = None
+        if any(targets != () for targets in (stdout_handlers, stderr_handlers, start_handlers, end_handlers)):
+            from .handlers import Handlers
+
+            self._handlers = Handlers(
+                self,
+                stdout=stdout_handlers,
+                stderr=stderr_handlers,
+                on_start=start_handlers,
+                on_end=end_handlers,
+                dispatcher=io_thread().dispatcher,
+            )
+        self._expectations: dict[Stream, Expectation] = {}
+        self._inbox = Inbox()
+        self._input_error: InvalidInput | None = None
         self._channel: Channel | None = None
-        self._unsent: list[bytes | None] = []  # None: the end of standard input
 
     # verbs
 
     def run(self, *, check: bool = True) -> Self:
-        """Start with an empty standard input and wait for the end; see :meth:`Activity.run`."""
+        """Start with no more input than ``stdin=`` and wait for the end; see :meth:`Action.run`."""
         self.start()
         self.close_stdin()
         return super().run(check=check)
 
+    def wait(self, timeout: float | str | None = None) -> Self:
+        """Wait for the end, and for its handlers to be done; see :meth:`Action.wait`.
+
+        :raises ProcessError: in one of its own handlers, where that would never be.
+        """
+        if not self.ended and self._in_own_handler():
+            raise ProcessError(f"{self}: wait() in one of its own handlers, for which it would wait")
+        return super().wait(timeout)
+
     def write(self, data: str | bytes) -> Self:
-        """Write to standard input and return at once; text is encoded as UTF-8.
+        """Write to standard input; text is encoded as UTF-8.
+
+        Returns at once, unless more than 4 MiB wait for a slow process: then it waits for room, or for its end.
 
         :raises ProcessError: when it was not started, or has ended.
         """
-        if not self.running:
-            raise ProcessError(f"{self}: write() to a process that {'has ended' if self.ended else 'was not started'}")
-        io_thread().call(self._send, data.encode() if isinstance(data, str) else bytes(data))
+        if not self.running or self._finished:
+            state = "has ended" if self.started else "was not started"
+            raise ProcessError(f"{self}: write() to a process that {state}")
+        if self.stdin is not None:
+            raise ProcessError(f"{self}: write() to a process that was given its input by stdin=")
+        self._refuse_fork()
+        self._inbox.put(data.encode() if isinstance(data, str) else bytes(data))
+        thread = io_thread()
+        thread.call(self._inbox.send)
+        if not thread.is_here():
+            self._inbox.wait_for_room()
         return self
 
     def close_stdin(self) -> Self:
         """End standard input, after what was written. A second call does nothing."""
-        if self.running:
-            io_thread().call(self._send, None)
+        if self.running and self.stdin is None:
+            io_thread().call(self._inbox.end)
         return self
 
-    def kill(self, sig: int = signal.SIGTERM, *, grace: float = GRACE, wait: bool = True) -> Self:
+    def _end_input(self) -> None:
+        """End standard input; to be called on the I/O thread."""
+        if self.running and self.stdin is None:
+            self._inbox.end()
+
+    def kill(
+        self, sig: int = signal.SIGTERM, *, grace: float | str = GRACE, tree: bool = False, wait: bool = True
+    ) -> Self:
         """Send a signal to the process group.
 
         A signal that asks to end (TERM, INT, HUP, QUIT) is followed by SIGKILL when the process is still there after
         ``grace`` seconds (:attr:`forced_kill` says so). A process that has ended is left alone.
 
+        :param tree: reach every process that descends from it, those that made a group or a session of their own
+            included (daemons): they are found by their parents and by a variable in their environment.
         :param wait: wait for the end; it is certain within about ``grace`` + 10 s, for a process whose host does not
             confirm it by then is given up with ``ConnectionLost``. Of another signal (SIGUSR1, SIGSTOP…) only the
             delivery is waited for. ``False``: return at once.
@@ -131,126 +211,246 @@ class Process(Activity):
         if not self.running:
             return self
         self._refuse_fork()
-        number = signal.Signals(sig)
+        wait = wait and not self._in_own_handler()
+        number, seconds = signal.Signals(sig), parse_duration(grace)
         if number not in ENDING:
-            delivery = io_thread().submit(self._deliver(number))
+            delivery = io_thread().submit(self._deliver(number, tree))
             if wait:
-                delivery.result(_VERIFY + GRACE)
+                delivery.result(VERIFY + GRACE)
             return self
         self.killed = True
-        ending = io_thread().submit(self._end(number, grace))
+        ending = io_thread().submit(self._end(number, seconds, tree))
         if wait:
             self.wait()
-            ending.result(_VERIFY + GRACE)
+            ending.result(VERIFY + GRACE)
         return self
+
+    def expect(
+        self,
+        patterns: Patterns,
+        *,
+        timeout: float | str | None = None,
+        stream: Stream = "stdout",
+        backtrack: bool = True,
+        check: bool = True,
+    ) -> Match | None:
+        """Wait until one of ``patterns`` comes on a stream, and go on behind it the next time.
+
+        :param patterns: a regular expression or a list of them: text (in which ``^`` and ``$`` are those of lines), or
+            compiled, for bytes too. The first match in the stream counts.
+        :param timeout: seconds; 0 looks at what has come. ``None``: until the stream ends.
+        :param backtrack: ``False``: look only at what comes from now on.
+        :param check: ``False``: return ``None`` when it did not come.
+        :raises ExpectFailed: when it did not come in time, or the stream ended.
+        """
+        self._refuse_unstarted("expect()")
+        cursor = self.expectation(stream)
+        seconds = None if timeout is None else parse_duration(timeout)
+        try:
+            return cursor.expect(patterns, timeout=seconds, backtrack=backtrack)
+        except ExpectFailed:
+            self.expect_failed = True
+            if check and not self.ignore_expect_fail:
+                raise
+            return None
+
+    def expectation(self, stream: Stream = "stdout") -> Expectation:
+        """Return where :meth:`expect` is in a stream."""
+        if stream not in self._output:
+            raise InvalidInput(f"stream: {stream!r}; there are 'stdout' and 'stderr'")
+        from .expect import Expectation
+
+        return self._expectations.setdefault(stream, Expectation(self, self._output[stream], stream))
 
     # what it said
 
     @property
     def stdout(self) -> str:
         """Standard output so far, as UTF-8 text; what is not UTF-8 is replaced (see :attr:`stdout_bytes`)."""
-        return self.stdout_bytes.decode("utf-8", "replace")
+        return self._output["stdout"].text()
 
     @property
     def stderr(self) -> str:
         """Standard error so far, as UTF-8 text."""
-        return self.stderr_bytes.decode("utf-8", "replace")
+        return self._output["stderr"].text()
 
     @property
     def stdout_bytes(self) -> bytes:
-        """Standard output so far."""
-        return bytes(self._output["stdout"])
+        """Standard output so far, as far as it is kept (``keep=``)."""
+        return self._output["stdout"].read()
 
     @property
     def stderr_bytes(self) -> bytes:
-        """Standard error so far."""
-        return bytes(self._output["stderr"])
+        """Standard error so far, as far as it is kept."""
+        return self._output["stderr"].read()
+
+    @property
+    def stdout_size(self) -> int:
+        """Bytes of standard output so far, those included that were not kept."""
+        return self._output["stdout"].size
+
+    @property
+    def stderr_size(self) -> int:
+        """Bytes of standard error so far."""
+        return self._output["stderr"].size
+
+    @property
+    def handler_error(self) -> BaseException | None:
+        """The first exception of a handler; the handler was not called again."""
+        return None if self._handlers is None else self._handlers.error
 
     @property
     def ok(self) -> bool:
         """Nothing went wrong so far that was not to be ignored. What was killed on purpose is ok."""
+        if (self.expect_failed and not self.ignore_expect_fail) or self.handler_error is not None:
+            return False
+        if not super().ok:
+            return False
+        ended_by_us = self.killed or self.timed_out
+        if self.write_failed and not self.ignore_write_error and not ended_by_us:
+            return False
         good_end = self.exit_code in (0, None) and self.signal is None
-        return super().ok and (good_end or self.ignore_exit_code or self.killed or self.timed_out)
+        # What could not be started, or was lost, has no exit code to judge.
+        return good_end or self.ignore_exit_code or ended_by_us
 
     def outcome(self) -> str:
-        """Return ``ok``, ``exit code 3``, ``signal SIGKILL``, ``timed out``, ``error: …`` or the state."""
-        if not self.ended or self.timed_out or self.error is not None:
+        """Return ``ok``, ``exit 3``, ``signal SIGKILL``, ``timed out``, ``unreachable``… or the state."""
+        if not self.ended or self.timed_out or self.error is not None or self.killed:
             return super().outcome()
         if self.signal is not None:
-            return f"{'killed by ' if self.killed else ''}signal {_signal_name(self.signal)}"
-        return "ok" if not self.exit_code else f"exit code {self.exit_code}"
+            return f"signal {_signal_name(self.signal)}"
+        if self.exit_code:
+            return f"exit {self.exit_code}"
+        if self.write_failed and not self.ignore_write_error:
+            return "input not taken"
+        if self.expect_failed and not self.ignore_expect_fail:
+            return "not as expected"
+        return "ok" if self.handler_error is None else "handler failed"
 
     def describe(self) -> str:
         """Return all that is known of it, with the head and the tail of both streams."""
-        lines = [super().describe()]
-        for stream in ("stdout", "stderr"):
-            text: str = getattr(self, stream)
-            if text:
-                lines += [f"  {stream}:", *(f"    {line}" for line in _excerpt(text).splitlines())]
+        lines = [super().describe(), f"  {self._attributes()}"]
+        if self.handler_error is not None:
+            lines.append(f"  handler: {self.handler_error!r}")
+        for stream, output in self._output.items():
+            if output.size:
+                lines += [f"  {stream}:", *(f"    {line}" for line in output.excerpt(_EXCERPT).splitlines())]
         return "\n".join(lines)
+
+    def _attributes(self) -> str:
+        """Return what is not the default of a process, on one line."""
+        known = {"pid": self.pid, "exit code": self.exit_code, "signal": self.signal}
+        dates = {"started": self.start_date, "ended": self.end_date}
+        flags = {
+            "timed out": self.timed_out,
+            "killed": self.killed,
+            "forced kill": self.forced_kill,
+            "expect failed": self.expect_failed,
+            "input not taken": self.write_failed,
+            "detached": self.detached,
+        }
+        words = [
+            f"connector {self.connector}",
+            *(f"{key} {value}" for key, value in known.items() if value is not None),
+        ]
+        words += [f"{key} {iso_date(date)}" for key, date in dates.items() if date is not None]
+        if self.timeout is not None:
+            words.append(f"timeout {format_duration(self.timeout)}")
+        words += [name for name, is_set in flags.items() if is_set]
+        if self.command.cwd is not None:
+            words.append(f"cwd {self.command.cwd}")
+        return ", ".join(words)
 
     def report(self) -> str:
         """Return every attribute and the whole output: the log of a failed process."""
-        keys = ("pid", "start_date", "end_date", "duration", "exit_code", "signal", "timeout", "timed_out", "killed")
+        keys: tuple[str, ...] = (
+            "pid",
+            "start_date",
+            "end_date",
+            "duration",
+            "exit_code",
+            "signal",
+            "timeout",
+            "timed_out",
+            "killed",
+        )
+        keys += ("forced_kill", "expect_failed", "write_failed")
         head = [f"command: {self.command}", f"host: {self.host or 'this machine'}", f"outcome: {self.outcome()}"]
         head += [f"connector: {self.connector}", *(f"{key}: {getattr(self, key)}" for key in keys)]
         took = "" if self.duration is None else f" ({format_duration(self.duration)})"
-        body = [f"--- {stream}{took}\n{getattr(self, stream)}" for stream in ("stdout", "stderr")]
+        body = [f"--- {stream}{took}\n{output.text()}" for stream, output in self._output.items()]
         return "\n".join([*head, *body])
 
     # on the I/O thread
 
     async def _main(self) -> None:
         connector = io_thread().connector(self.connector)
-        self._channel = await connector.start(self.host, self.command, _Feed(self))
-        unsent, self._unsent = self._unsent, []
-        for data in unsent:
-            self._send(data)
+        self._refuse_what_it_cannot(connector)
+        with contextlib.ExitStack() as opened:
+            source = self._open_stdin(opened)
+            await self._start_on(connector)
+            if source is not None:
+                await self._send_file(source)
 
-    def _send(self, data: bytes | None) -> None:
-        if self._channel is None:
-            self._unsent.append(data)
-        elif data is None:
-            self._channel.close_stdin()
-        else:
-            self._channel.write(data)
+    async def _send_file(self, source: IO[bytes]) -> None:
+        try:
+            await self._inbox.send_file(source)
+        except InvalidInput as error:
+            # What it makes of half its input must not look like a result.
+            self._input_error = error
+            await self._end(signal.SIGKILL, 0, False)
 
-    async def _deliver(self, number: int) -> None:
+    async def _start_on(self, connector: Connector) -> None:
+        thread = io_thread()
+        if self._handlers is not None:
+            self._handlers.opened(self._pause, self._resume, thread.call)
+        channel = await connector.start(self.host, self.command, _Feed(self))
+        self._channel = channel
+        self._inbox.attach(channel)
+        if isinstance(self.stdin, str | bytes):
+            self._inbox.put(self.stdin.encode() if isinstance(self.stdin, str) else self.stdin)
+            self._inbox.end()
+
+    def _refuse_what_it_cannot(self, connector: Connector) -> None:
+        wanted = {"pty": self.command.pty, "detached": self.detached, "stdin": self.stdin is not None}
+        for what, is_wanted in wanted.items():
+            if is_wanted and what in connector.cannot:
+                raise connector.refusal(what, self.host)
+
+    def _open_stdin(self, opened: contextlib.ExitStack) -> IO[bytes] | None:
+        if not isinstance(self.stdin, os.PathLike):
+            return None if isinstance(self.stdin, str | bytes) else self.stdin
+        try:
+            # Without a buffer, whose lock a read that never ends would keep from close().
+            return opened.enter_context(open(self.stdin, "rb", buffering=0))
+        except OSError as error:
+            raise StartFailed(str(self.host or "localhost"), f"stdin: {error}") from error
+
+    def _in_own_handler(self) -> bool:
+        return self._handlers is not None and self._handlers.running_here()
+
+    def _pause(self) -> None:
         if self._channel is not None:
-            await self._channel.signal(number)
+            self._channel.pause_reading()
+
+    def _resume(self) -> None:
+        if self._channel is not None:
+            self._channel.resume_reading()
+
+    async def _deliver(self, number: int, tree: bool) -> None:
+        if self._channel is not None:
+            await self._channel.signal(number, tree=tree)
 
     async def _end_by_force(self) -> None:
-        await self._end(signal.SIGTERM, GRACE)
+        await self._end(signal.SIGTERM, GRACE, False)
 
-    async def _end(self, number: int, grace: float) -> None:
-        """Signal, grace, SIGKILL, verify: after this it has ended, one way or the other."""
-        if self.ended:
-            return
-        if self._channel is None and not await self._starts_within(_START_GRACE):
+    async def _end(self, number: int, grace: float, tree: bool) -> None:
+        if self._finished or (self._channel is None and not await self._starts_within(_START_GRACE)):
             return
         assert self._channel is not None
-        try:
-            await asyncio.wait_for(self._channel.signal(number), grace + _VERIFY)
-            if number != signal.SIGKILL and not await self._ends_within(grace):
-                self.forced_kill = True
-                await asyncio.wait_for(self._channel.signal(signal.SIGKILL), _VERIFY)
-            if not await self._ends_within(_SETTLE) and not await asyncio.wait_for(self._channel.alive(), _VERIFY):
-                # Gone, and its output is held open by something it left behind.
-                self.signal = int(signal.SIGKILL if self.forced_kill else number)
-                self._finish(None)
-                self._channel.close()
-                return
-            if not await self._ends_within(_VERIFY):
-                raise ConnectionLost(str(self.host or "localhost"), "SIGKILL was sent and the end was not reported")
-            # The process has ended; others of its group may have ignored the signal.
-            await asyncio.wait_for(self._channel.signal(signal.SIGKILL), _VERIFY)
-        except Exception as error:  # whatever it is, nobody is to wait for ever
-            if not self.ended:
-                lost = error if isinstance(error, ConnectorError) else None
-                self._finish(
-                    lost or ConnectionLost(str(self.host or "localhost"), f"no answer to a signal {error}".strip())
-                )
-                self._channel.close()
+        # What is paused for a slow handler could not tell its end.
+        self._channel.resume_reading()
+        await end(self, self._channel, number, grace, tree=tree)
 
     async def _starts_within(self, seconds: float) -> bool:
         """Wait a little for a start under way: a command that its host has begun is better signalled than left."""
@@ -260,7 +460,7 @@ class Process(Activity):
                 self._main_task.cancel()
         if self._channel is None:
             self._finish(None)
-        return not self.ended
+        return not self._finished
 
     async def _ends_within(self, seconds: float) -> bool:
         assert self._ended_on_loop is not None
@@ -271,9 +471,19 @@ class Process(Activity):
         return True
 
     def _finish(self, error: ExecoError | None) -> None:
-        if not self.ended and self._channel is None and self.timed_out and error is None:
+        if not self._finished and self._channel is None and self.timed_out and error is None:
             error = StartFailed(str(self.host or "localhost"), f"not started within {self.timeout} s")
-        super()._finish(error)
+        super()._finish(error or self._input_error)
+
+    def _settle(self) -> None:
+        self.write_failed = self._inbox.unsent > 0 and self.error is None
+        self._inbox.close()
+        for output in self._output.values():
+            output.close()
+        if self._handlers is not None:
+            self._handlers.ended(self._announce)
+        else:
+            self._announce()
 
 
 class _Feed:
@@ -283,35 +493,27 @@ class _Feed:
         self._process = process
 
     def started(self, pid: int | None) -> None:
-        if not self._process.ended:
-            self._process.pid = pid
-        if self._process.state is State.STARTING:
-            self._process.state = State.RUNNING
+        process = self._process
+        if process._finished:
+            return
+        process.pid = pid
+        process.state = State.RUNNING
+        if process._handlers is not None:
+            process._handlers.started()
 
     def received(self, stream: Stream, data: bytes) -> None:
-        if not self._process.ended:
-            self._process._output[stream] += data
+        process = self._process
+        if process._finished:
+            return
+        process._output[stream].feed(data)
+        if process._handlers is not None:
+            process._handlers.received(stream, data)
 
     def ended(self, end: End) -> None:
         process = self._process
-        if not process.ended:
+        if not process._finished:
             process.exit_code, process.signal = end.exit_code, end.signal
             process._finish(end.error)
-
-
-def _command(cmd: CommandLine, env: Mapping[str, str], cwd: str | None, pty: bool) -> Command:
-    """Check what the user gave: a bad command is his error at once, not the I/O thread's later."""
-    for variable in env:
-        if not variable.isidentifier() or not variable.isascii():
-            raise InvalidInput(f"env: {variable!r} is not the name of a variable (letters, digits and _)")
-    texts = [cmd] if isinstance(cmd, str) else [os.fspath(word) for word in cmd]
-    if any("\0" in text for text in (*texts, *env.values(), cwd or "")):
-        raise InvalidInput(f"cmd: {cmd!r} has a NUL character, which no command can have")
-    if isinstance(cmd, str):
-        return Command(line=cmd, env=dict(env), cwd=cwd, pty=pty)
-    if not texts:
-        raise InvalidInput("cmd: an empty list; give a program and its arguments")
-    return Command(argv=tuple(texts), env=dict(env), cwd=cwd, pty=pty)
 
 
 def _signal_name(number: int) -> str:
@@ -319,9 +521,3 @@ def _signal_name(number: int) -> str:
         return signal.Signals(number).name
     except ValueError:
         return str(number)
-
-
-def _excerpt(text: str) -> str:
-    if len(text) <= 2 * _EXCERPT:
-        return text
-    return f"{text[:_EXCERPT]}\n[… {len(text) - 2 * _EXCERPT} characters …]\n{text[-_EXCERPT:]}"

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from .activity import Activity
+    from .composition import SequentialActions
 
 __all__ = ("Scope", "current_scope", "entered", "root_scope")
 
@@ -35,6 +36,7 @@ class Scope:
         self._keep = keep
         self._lock = threading.Lock()
         self._running: dict[int, Activity] = {}
+        self._sequences: dict[int, SequentialActions] = {}
         #: Activities that ended and were not ok, in order of their end.
         self.failed: list[Activity] = []
 
@@ -42,13 +44,23 @@ class Scope:
         """Own ``activity`` until it ends."""
         with self._lock:
             self._running[id(activity)] = activity
-        activity._done.add_done_callback(lambda _: self._ended(activity))
 
-    def _ended(self, activity: Activity) -> None:
+    def remove(self, activity: Activity) -> None:
+        """Take note that ``activity`` has ended."""
+        failed = self._keep and not activity.ok
         with self._lock:
-            self._running.pop(id(activity), None)
-            if self._keep and not activity.ok:
+            if self._running.pop(id(activity), None) is not None and failed:
                 self.failed.append(activity)
+
+    def add_sequence(self, sequence: SequentialActions) -> None:
+        """Own what ``sequence`` has yet to start."""
+        with self._lock:
+            self._sequences[id(sequence)] = sequence
+
+    def remove_sequence(self, sequence: SequentialActions) -> None:
+        """Take note that ``sequence`` starts nothing any more."""
+        with self._lock:
+            self._sequences.pop(id(sequence), None)
 
     @property
     def running(self) -> list[Activity]:
@@ -57,7 +69,16 @@ class Scope:
             return list(self._running.values())
 
     def close(self) -> list[Activity]:
-        """Kill what still runs and wait for it; return what could not be ended within 20 s."""
+        """Kill what still runs and wait for it; return what could not be ended within 20 s.
+
+        Nothing that was to follow in a sequence starts any more. What is detached goes on and is nobody's from now on:
+        it is not waited for, and its end is not logged.
+        """
+        with self._lock:
+            sequences = list(self._sequences.values())
+        for sequence in sequences:
+            sequence._start_no_more()
+        self._disown_detached()
         for activity in self.running:
             activity.kill(wait=False)
         deadline = time.monotonic() + _CLOSE_TIMEOUT
@@ -69,10 +90,17 @@ class Scope:
             _log.warning("%s: not ended within %s s after the end of its %s", activity, _CLOSE_TIMEOUT, self.name)
         return left
 
+    def _disown_detached(self) -> None:
+        with self._lock:
+            for activity in [activity for activity in self._running.values() if activity.detached]:
+                del self._running[id(activity)]
+                activity.log = False
+
     def forget(self) -> None:
         """Own nothing any more: in a forked child, whose parent's activities they are."""
         self._lock = threading.Lock()  # it may have been held at the fork
         self._running = {}
+        self._sequences = {}
 
 
 #: What is started outside any other scope; closed when the interpreter ends.

@@ -61,7 +61,10 @@ class Lease(ABC):
 
     @abstractmethod
     def release(self) -> None:
-        """Give the nodes back. Returns when they are gone; a second call does nothing."""
+        """Give the nodes back. Returns when they are gone; a second call does nothing.
+
+        Forgets the host keys that they have shown (``host_keys.forget``): others may have their addresses next.
+        """
 
     def describe(self) -> Mapping[str, Any]:
         """Return the lease as JSON for the campaign's description: no secrets."""

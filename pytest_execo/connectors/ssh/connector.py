@@ -1,102 +1,102 @@
-"""The connector: a pool for each host, a session for each command."""
+"""The connector: opens connections, and what is not a command on them."""
 
 from __future__ import annotations
 
 import asyncio
-import os
-import signal
-from typing import Any
+import logging
 
 import asyncssh
 
-from ...errors import ConnectionFailed, ConnectorError
+from ...errors import ConnectionFailed
 from ...hosts import Host
-from ..contract import Channel, Command, Connector, FileChannel, Receiver
+from ..contract import FileChannel, TcpReader, TcpWriter
+from ..host_keys import host_keys
+from ..supervision import Connection, SupervisedConnector
+from ..supervision.pool import Link
+from .connection import SshConnection
 from .files import Files
-from .options import CONNECT_TIMEOUT
-from .pool import Pool
-from .session import Session, remote_line
+from .options import options, reason
 
 __all__ = ("SshConnector",)
 
 # Handshakes in flight. One costs about 10 ms of CPU on this side; more at once only make each of them late, and
 # stock servers start to refuse (MaxStartups 10:30:100 counts per server, a campaign's hosts are many servers).
-HANDSHAKES = 64
+_HANDSHAKES = 64
 
 
-class SshConnector(Connector):
+class SshConnector(SupervisedConnector):
     """Starts commands on remote hosts through SSH 2.0, for Python alone and on one thread."""
 
     name = "ssh"
 
     def __init__(self) -> None:
-        self._pools: dict[Host, Pool] = {}
-        self._handshakes = asyncio.Semaphore(HANDSHAKES)
-        self._orphans: set[asyncio.Task[None]] = set()
+        super().__init__()
+        self._handshakes = asyncio.Semaphore(_HANDSHAKES)
+        logger = logging.getLogger("asyncssh")
+        if logger.level == logging.NOTSET:
+            logger.setLevel(logging.WARNING)  # at INFO it writes every command line, and what is in it
 
-    def _pool(self, host: Host | None) -> Pool:
-        if host is None:
-            raise ConnectionFailed("localhost", "the ssh connector needs a host; use connector='local' or give host=")
-        pool = self._pools.get(host)
-        if pool is None:
-            pool = self._pools[host] = Pool(host, self._handshakes)
-        return pool
-
-    async def start(self, host: Host | None, command: Command, receiver: Receiver) -> Channel:
-        # Shielded: when the caller gives up half-way, the host may have begun the command all the same, and somebody
-        # has to end it there.
-        starting = asyncio.ensure_future(self._start(self._pool(host), command, receiver))
-        try:
-            return await asyncio.shield(starting)
-        except asyncio.CancelledError:
-            orphan = asyncio.ensure_future(_end_orphan(starting))
-            self._orphans.add(orphan)
-            orphan.add_done_callback(self._orphans.discard)
-            raise
-
-    async def _start(self, pool: Pool, command: Command, receiver: Receiver) -> Session:
-        line = remote_line(command)
-        terminal: dict[str, Any] = {"term_type": os.environ.get("TERM", "dumb")} if command.pty else {}
-
-        async def open_channel(connection: asyncssh.SSHClientConnection) -> Session:
-            session = Session(pool, command, receiver)
-            await connection.create_session(lambda: session, line, encoding=None, **terminal)
-            return session
-
-        session = await pool.use(open_channel, release=False)
-        session.hold_room()
-        try:
-            await session.begun()
-        except asyncio.CancelledError:
-            session.close()
-            raise
-        return session
+    async def connect(self, host: Host) -> Connection:
+        async with self._handshakes:
+            try:
+                connection = await asyncssh.connect(host.address, **options(host))
+            except (asyncssh.Error, OSError, TimeoutError) as error:
+                raise ConnectionFailed(host.name, reason(error, host)) from error
+            except (ValueError, asyncssh.KeyImportError) as error:  # a bad key file or configuration
+                raise ConnectionFailed(host.name, str(error)) from error
+        key = connection.get_server_host_key()
+        if key is not None:
+            try:
+                host_keys.check(host, key.export_public_key().decode())
+            except ConnectionFailed:
+                connection.abort()
+                raise
+        return SshConnection(host.name, connection)
 
     async def files(self, host: Host | None) -> FileChannel:
-        pool = self._pool(host)
+        pool = self.pool(host)
 
-        async def open_sftp(connection: asyncssh.SSHClientConnection) -> Files:
-            return Files(pool, connection, await connection.start_sftp_client())
+        async def open_sftp(link: Link) -> Files:
+            connection = link.connection
+            assert isinstance(connection, SshConnection)
+            try:
+                sftp = await connection.asyncssh.start_sftp_client()
+            except (asyncssh.Error, OSError) as error:
+                raise connection.error(error) from error
+            return Files(pool, link, sftp)
 
         return await pool.use(open_sftp, release=False)
 
-    async def disconnect(self, host: Host) -> None:
-        if pool := self._pools.pop(host, None):
-            await pool.close()
+    async def open_tcp(self, host: Host | None, address: str, port: int) -> tuple[TcpReader, TcpWriter]:
+        pool = self.pool(host)
 
-    async def close(self) -> None:
-        for orphan in self._orphans:
-            orphan.cancel()
-        pools = list(self._pools.values())
-        self._pools.clear()
-        await asyncio.gather(*(pool.close() for pool in pools))
+        async def open_stream(link: Link) -> tuple[TcpReader, TcpWriter]:
+            connection = link.connection
+            assert isinstance(connection, SshConnection)
+            try:
+                reader, writer = await connection.asyncssh.open_connection(address, port)
+            except asyncssh.ChannelOpenError as error:
+                # Not a lack of room: forwarded connections are not counted as sessions.
+                raise ConnectionFailed(pool.host.name, f"{address} port {port}: {error.reason}") from error
+            except (asyncssh.Error, OSError) as error:
+                raise connection.error(error) from error
+            return _Reader(connection, reader), writer
+
+        return await pool.use(open_stream)
 
 
-async def _end_orphan(starting: asyncio.Task[Session]) -> None:
-    """End a command that nobody waits for any more, as soon as the host says that it runs."""
-    try:
-        session = await asyncio.wait_for(starting, CONNECT_TIMEOUT)
-        await session.signal(signal.SIGKILL)
-        session.close()
-    except (ConnectorError, TimeoutError):
-        pass  # it did not start, or the host can't be reached
+class _Reader:
+    """What comes over a forwarded connection: a lost ssh connection is not its end."""
+
+    def __init__(self, connection: SshConnection, reader: asyncssh.SSHReader[bytes]) -> None:
+        self._connection = connection
+        self._reader = reader
+
+    async def read(self, n: int, /) -> bytes:
+        try:
+            data = await self._reader.read(n)
+        except (asyncssh.Error, OSError) as error:
+            raise self._connection.error(error) from error
+        if not data and self._connection.closed:  # asyncssh tells an end when it was we who closed it
+            raise self._connection.error(ConnectionAbortedError("disconnected"))
+        return data

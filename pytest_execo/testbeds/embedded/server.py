@@ -11,10 +11,10 @@ from typing import Any
 import asyncssh
 from asyncssh.forward import SSHForwarder
 
+from ...connectors.pumps import HIGH_WATER, LOW_WATER, WINDOW
 from .children import Children
 from .layout import Account
 from .network import Gate, Wire
-from .pumps import HIGH_WATER, LOW_WATER, WINDOW
 from .sessions import Session
 
 __all__ = ("serve",)

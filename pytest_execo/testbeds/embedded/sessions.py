@@ -1,9 +1,9 @@
 """One session of a node's SSH server: a command, a shell or SFTP on one channel.
 
 Does what OpenSSH's server does. A command runs under the login shell, in a session and process group of its own whose
-number is the shell's. The exit code or the signal is reported when the command has ended and its output is closed:
-a daemon that keeps the output open keeps the channel open. When the channel closes first, a session with a terminal
-gets SIGHUP from the kernel, and one without goes on with closed pipes.
+number is the shell's. The exit code or the signal is reported when the command has ended; the channel is closed when
+its output is, too: a daemon that keeps the output open keeps the channel open. When the channel closes first, a session
+with a terminal gets SIGHUP from the kernel, and one without goes on with closed pipes.
 """
 
 from __future__ import annotations
@@ -16,10 +16,11 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import asyncssh
+from asyncssh.packet import Boolean, String, UInt32
 from asyncssh.stream import SSHServerStreamSession
 
+from ...connectors.pumps import Reader, Writer
 from . import terminals
-from .pumps import Reader, Writer
 
 if TYPE_CHECKING:
     from .children import Children
@@ -45,6 +46,7 @@ class Session(SSHServerStreamSession[bytes]):
         self._channel: asyncssh.SSHServerChannel[bytes]
         self._pid: int | None = None
         self._status: int | None = None
+        self._reported = False
         self._fds: list[int] = []
         self._terminal: int | None = None
         self._wants_terminal = False
@@ -212,17 +214,30 @@ class Session(SSHServerStreamSession[bytes]):
 
     def _exited(self, status: int) -> None:
         self._status = status
+        for output in self._outputs:
+            output.drain()
         self._check_end()
+        if self._outputs:
+            self._report(status)  # before the end of its output, as OpenSSH does
 
     def _check_end(self) -> None:
         if self._status is None or any(output.open for output in self._outputs):
             return
-        code, status = os.waitstatus_to_exitcode(self._status), self._status
         self._close()
-        if code < 0:
-            self._channel.exit_with_signal(_signal_name(-code), os.WCOREDUMP(status))
+        self._report(self._status)
+        self._channel.close()
+
+    def _report(self, status: int) -> None:
+        """Tell how the command ended, once (RFC 4254 §6.10). asyncssh's own methods close the channel, too."""
+        if self._reported:
+            return
+        self._reported = True
+        code = os.waitstatus_to_exitcode(status)
+        if code >= 0:
+            self._channel._send_request(b"exit-status", UInt32(code))
         else:
-            self._channel.exit(code)
+            name, core_dumped = _signal_name(-code), os.WCOREDUMP(status)
+            self._channel._send_request(b"exit-signal", String(name), Boolean(core_dumped), String(""), String(""))
 
     def connection_lost(self, exc: Exception | None) -> None:
         super().connection_lost(exc)

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any
 
+from ...connectors.host_keys import host_keys
 from ...errors import LeaseLost, RequestNotMet, ReservationFailed
 from ...hosts import Host, Hosts
 from ...units import parse_duration, parse_size
@@ -167,6 +168,7 @@ class EmbeddedLease(Lease):
 
     def release(self) -> None:
         """End all processes on all nodes and remove their disks. Thread-safe; returns when everything has gone."""
+        host_keys.forget(self.nodes)
         self._client.release()
 
     def describe(self) -> Mapping[str, Any]:

@@ -70,7 +70,7 @@ def test_failures_are_logged_whole_and_successes_are_not(caplog: pytest.LogCaptu
         Process("exit 4", ignore_exit_code=True).run()
     (record,) = caplog.records
     assert record.levelno == logging.WARNING
-    assert "exit code 3" in record.getMessage()
+    assert "exit 3" in record.getMessage()
     assert "loud" in record.getMessage()
 
 
@@ -104,7 +104,7 @@ def test_group_dates_and_summary() -> None:
     group.run(check=False)
     assert group.duration is not None
     assert group.start_date == min(p.start_date for p in group if p.start_date)
-    assert group.summary() == "2 ok, 1 exit code 2"
+    assert group.summary() == "2 ok, 1 exit 2"
     assert [p.exit_code for p in group[1:]] == [0, 0]
 
 

@@ -1,18 +1,24 @@
 """Bytes between a file descriptor and a callback, on the event loop, with back-pressure both ways.
 
 asyncio's own pipe transports need a coroutine to set up and one descriptor each; a terminal is one descriptor for both
-directions, and a session must be wired up before the next byte arrives.
+directions, and a process must be wired up before its next byte arrives.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import fcntl
 import os
 from collections.abc import Callable
 
 __all__ = ("HIGH_WATER", "LOW_WATER", "WINDOW", "Reader", "Writer")
 
 _CHUNK = 64 * 1024
+# A stream that fills a pipe gets a bigger one and is read in bigger pieces: 64 KiB at a time is mostly switching. Not
+# before: Linux grants an ordinary user 64 MiB of pipes.
+_BIG_CHUNK = 256 * 1024
+_BIG_PIPE = 1024 * 1024
 
 #: How many bytes a client may send ahead on one channel.
 WINDOW = 2 * 1024 * 1024
@@ -31,22 +37,41 @@ class Reader:
         self._fd = fd
         self._received, self._ended = received, ended
         self._loop = asyncio.get_running_loop()
+        self._chunk = _CHUNK
         self.open: bool = True
         self._paused = True
         self.resume()
 
+    @property
+    def paused(self) -> bool:
+        """Whether nothing is read at the moment."""
+        return self._paused
+
+    def drain(self) -> None:
+        """Read what is there now, to the end if it is there, unless paused."""
+        while self.open and not self._paused and self._read():
+            pass
+
     def _ready(self) -> None:
+        self._read()
+
+    def _read(self) -> bool:
         try:
-            data = os.read(self._fd, _CHUNK)
+            data = os.read(self._fd, self._chunk)
         except BlockingIOError:
-            return
+            return False
         except OSError:  # EIO: the last program has left the terminal
             data = b""
         if data:
+            if len(data) == _CHUNK == self._chunk:
+                self._chunk = _BIG_CHUNK
+                with contextlib.suppress(OSError):  # a terminal, or no more pipes for this user
+                    fcntl.fcntl(self._fd, fcntl.F_SETPIPE_SZ, _BIG_PIPE)
             self._received(data)
-        else:
-            self.stop()
-            self._ended()
+            return True
+        self.stop()
+        self._ended()
+        return False
 
     def pause(self) -> None:
         """Leave what comes in the pipe, so that the program that writes there has to wait."""
@@ -81,6 +106,11 @@ class Writer:
         self._paused = False
         self._broken = False
         self._at_end: Callable[[], None] | None = None
+
+    @property
+    def broken(self) -> bool:
+        """Whether the reader has gone, so that what comes is dropped."""
+        return self._broken
 
     def write(self, data: bytes) -> None:
         """Write now what fits, the rest later."""

@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pytest_execo.testbeds.embedded.pumps import HIGH_WATER, LOW_WATER, WINDOW, Reader, Writer
+from pytest_execo.connectors.pumps import HIGH_WATER, LOW_WATER, WINDOW, Reader, Writer
 
 
 def _with_pipe(test: Callable[[int, int], Awaitable[None]]) -> None:

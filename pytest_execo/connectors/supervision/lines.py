@@ -1,0 +1,96 @@
+"""What is sent to the login shell to start a command, and what it answers.
+
+The login shell sees one quoted word, so that it may be any shell. Before the command, the remote ``sh`` says its own
+pid, which is that of the command too (``exec``) and of its process group (an ssh server makes each session a leader).
+"""
+
+from __future__ import annotations
+
+import shlex
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
+
+from ..contract import Command
+
+__all__ = ("END", "HELLO", "Launch", "launch", "script")
+
+#: Before the pid and the session's number; ``-`` stands for both when the directory can't be entered.
+HELLO = b"\x01execo:"
+#: Before the token and the wait status, on standard error (see ``report.sh``).
+END = b"\x01execo-end:"
+# A word of a command line can have 128 KiB on Linux (MAX_ARG_STRLEN), and the whole line is one word of the login
+# shell's. What is longer, or not UTF-8, goes through standard input.
+_LONGEST = 100_000
+
+
+@dataclass(frozen=True)
+class Launch:
+    """A line for the login shell, and what has to follow on its standard input before anything else."""
+
+    line: bytes
+    script: bytes = b""
+
+
+def launch(command: Command, token: str, *, report: bool) -> Launch:
+    """Return how ``command`` is started.
+
+    :param token: that of the connection's guard.
+    :param report: have the end reported on standard error, for a transport that doesn't tell signals.
+    """
+    hello = _hello(command, token, report)
+    exports = [f"export {name}={shlex.quote(value)}" for name, value in command.env.items()]
+    if command.line is not None:
+        body, inline = command.line, f"exec /bin/sh -c {shlex.quote(command.line)}"
+    else:
+        body = inline = f"exec {shlex.join(command.argv or ())}"
+    ending = " </dev/null >/dev/null 2>&1" if command.detached else ""
+    line = _wrapped("; ".join([hello, *exports, f"{inline}{ending}"]), command, token, report)
+    if len(line) <= _LONGEST and _is_text(line):
+        return Launch(line)
+    text = "\n".join([*exports, body]).encode(errors="surrogateescape")
+    # What `head` reads ahead is lost, and nothing is ahead: standard input follows when the pid was said. The dot
+    # keeps the newlines at the end, which a substitution would drop.
+    read = f'script=$(head -c {len(text)}; echo .); {hello}; script=${{script%.}}; eval "$script"{ending}'
+    return Launch(_wrapped(read, command, token, report), text)
+
+
+def _is_text(line: bytes) -> bool:
+    """Whether any server takes it: asyncssh's, and those made with it, refuse what is not UTF-8."""
+    try:
+        line.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+def _hello(command: Command, token: str, report: bool) -> str:
+    session = "$execo_session" if report else "$$"
+    steps = [f"printf '{HELLO.decode()}%s %s\\n' $$ {session}"]
+    if not command.detached:
+        # What the guard and a kill of the whole tree go by.
+        steps.append(f"export EXECO_PROCESS={token}.{session}.")
+    else:
+        steps.append("trap '' HUP")
+    if report:
+        steps.append("unset execo_session")
+    return "; ".join(steps)
+
+
+def _wrapped(steps: str, command: Command, token: str, report: bool) -> bytes:
+    if report:
+        terminal = "1" if command.pty else ""
+        steps = (
+            f"export execo_session=$$; set -- {token} {shlex.quote(terminal)} {shlex.quote(steps)}; {script('report')}"
+        )
+    if command.cwd is not None:
+        # `CDPATH` would make cd print; `--` takes a directory whose name begins with a dash.
+        steps = f"CDPATH= cd -- {shlex.quote(command.cwd)} || {{ printf '{HELLO.decode()}-\\n'; exit 1; }}; {steps}"
+    return f"exec /bin/sh -c {shlex.quote(steps)}".encode(errors="surrogateescape")
+
+
+@cache
+def script(name: str) -> str:
+    """Return a script of this package without its comments: it is sent to every host."""
+    lines = files(__package__).joinpath(f"{name}.sh").read_text(encoding="utf-8").splitlines()
+    return "\n".join(line.strip() for line in lines if line.strip() and not line.lstrip().startswith("#"))
