@@ -41,6 +41,7 @@ class Command:
     :param env: variables added to the environment that the host gives.
     :param cwd: working directory; ``None``: the host's default (this machine: ours; remote: the login directory).
     :param pty: give it a pseudo-terminal (standard error then comes on stdout, lines end in CR LF).
+    :param no_input: its standard input is empty; ``close_stdin`` is called all the same.
     :param detached: let it outlive the connection and the controller. Its standard input is empty and its output goes
         to ``/dev/null``, because nobody is there for them later; its end is told while the connection lasts.
     """
@@ -50,6 +51,7 @@ class Command:
     env: Mapping[str, str] = field(default_factory=dict)
     cwd: str | None = None
     pty: bool = False
+    no_input: bool = False
     detached: bool = False
 
     def __str__(self) -> str:

@@ -133,11 +133,11 @@ class Composition(Action):
                 action._close_inputs()
 
     def _begin_part(self, action: Action) -> None:
-        action._begin()
         if self._without_input and not isinstance(action, Composition):
             for leaf in action.processes:
                 if isinstance(leaf, Process):
-                    leaf.close_stdin()
+                    leaf._give_no_input()
+        action._begin()
 
     def _fresh(self) -> bool:
         return not self.started and not self._stopped

@@ -12,6 +12,7 @@ from ..connectors import Stream
 from ..errors import ExpectFailed, ProcessError
 from ..hosts import Host
 from ..units import parse_duration
+from .activity import State
 from .command import CommandLine
 from .ending import ENDING, GRACE
 from .folding import Folds, fold
@@ -30,6 +31,9 @@ __all__ = ("Get", "Local", "Put", "Remote")
 class _Processes(Group[Process]):
     def run(self, *, check: bool = True) -> Self:
         """Start all with an empty standard input and wait for the last; see :meth:`Group.run`."""
+        for process in self._activities:
+            if process.state is State.NEW:
+                process._give_no_input()
         self.start()
         self.close_stdin()
         return super().run(check=check)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import dataclasses
 import os
 import signal
 from collections.abc import Callable, Iterable, Mapping
@@ -150,6 +151,8 @@ class Process(Activity):
 
     def run(self, *, check: bool = True) -> Self:
         """Start with no more input than ``stdin=`` and wait for the end; see :meth:`Action.run`."""
+        if self.state is State.NEW:
+            self._give_no_input()
         self.start()
         self.close_stdin()
         return super().run(check=check)
@@ -188,6 +191,11 @@ class Process(Activity):
         if self.running and self.stdin is None:
             io_thread().call(self._inbox.end)
         return self
+
+    def _give_no_input(self) -> None:
+        """Have it begin with an empty standard input, unless it is given one: a host needs not be told of its end."""
+        if self.stdin is None and not self.detached:
+            self.stdin = b""
 
     def _end_input(self) -> None:
         """End standard input; to be called on the I/O thread."""
@@ -404,7 +412,8 @@ class Process(Activity):
         thread = io_thread()
         if self._handlers is not None:
             self._handlers.opened(self._pause, self._resume, thread.call)
-        channel = await connector.start(self.host, self.command, _Feed(self))
+        command = self.command if self.stdin != b"" else dataclasses.replace(self.command, no_input=True)
+        channel = await connector.start(self.host, command, _Feed(self))
         self._channel = channel
         self._inbox.attach(channel)
         if isinstance(self.stdin, str | bytes):
@@ -412,7 +421,7 @@ class Process(Activity):
             self._inbox.end()
 
     def _refuse_what_it_cannot(self, connector: Connector) -> None:
-        wanted = {"pty": self.command.pty, "detached": self.detached, "stdin": self.stdin is not None}
+        wanted = {"pty": self.command.pty, "detached": self.detached, "stdin": self.stdin not in (None, b"")}
         for what, is_wanted in wanted.items():
             if is_wanted and what in connector.cannot:
                 raise connector.refusal(what, self.host)

@@ -29,6 +29,8 @@ ANSWER_TIMEOUT = 20.0
 # processes: most commands are over by then. Our own end is noticed all the same; only a network that is cut in this
 # very time is noticed by the server's TCP alone, which takes two hours by default.
 _SHORT = 0.5
+# The same, from the start on, for a command that its host has not yet said to run.
+_LATE = 3.0
 # How often a guard that died while its connection lives is started again (somebody kills shells on the host).
 _RESTARTS = 3
 
@@ -157,7 +159,12 @@ class Guard(RawReceiver):
         """Say that a command is about to start: to be called before its line is sent."""
         self.starting += 1
         if self._quiet and self._waking is None:
-            self._waking = asyncio.get_running_loop().call_later(_SHORT, self._wake)
+            self._wake_in(_LATE)
+
+    def _wake_in(self, seconds: float) -> None:
+        if self._waking is not None:
+            self._waking.cancel()
+        self._waking = asyncio.get_running_loop().call_later(seconds, self._wake)
 
     def _wake(self) -> None:
         self._waking = None
@@ -169,6 +176,8 @@ class Guard(RawReceiver):
         self.starting -= 1
         if pid is not None:
             self.groups.add(pid)
+            if self._quiet:
+                self._wake_in(_SHORT)
 
     def add(self, pid: int) -> None:
         """Say at once that a group runs."""
@@ -192,6 +201,8 @@ class Guard(RawReceiver):
                 self._quiet = True
                 self._channel.write(b".\n")
             return False
+        if self._waking is not None:
+            return True  # it is soon told to watch, if there is still anything
         self._quiet = False
         self._channel.write(b"= " + " ".join(map(str, self.groups)).encode() + b"\n")
         return True

@@ -13,7 +13,7 @@ from importlib.resources import files
 
 from ..contract import Command
 
-__all__ = ("END", "HELLO", "Launch", "launch", "script")
+__all__ = ("END", "HELLO", "Launch", "has_no_input", "launch", "script")
 
 #: Before the pid and the session's number; ``-`` stands for both when the directory can't be entered.
 HELLO = b"\x01execo:"
@@ -40,19 +40,29 @@ def launch(command: Command, token: str, *, report: bool) -> Launch:
     """
     hello = _hello(command, token, report)
     exports = [f"export {name}={shlex.quote(value)}" for name, value in command.env.items()]
+    streams = " </dev/null >/dev/null 2>&1" if command.detached else " </dev/null" if has_no_input(command) else ""
+    prologue = "; ".join([hello, *exports])
     if command.line is not None:
-        body, inline = command.line, f"exec /bin/sh -c {shlex.quote(command.line)}"
+        # By the shell that says hello, which is /bin/sh too: another one would cost a host half a millisecond. It reads
+        # line by line, so that it has said hello before it finds an unbalanced quote.
+        body = command.line
+        inline = f"{prologue}; exec{streams}\n{body}" if streams else f"{prologue}\n{body}"
     else:
-        body = inline = f"exec {shlex.join(command.argv or ())}"
-    ending = " </dev/null >/dev/null 2>&1" if command.detached else ""
-    line = _wrapped("; ".join([hello, *exports, f"{inline}{ending}"]), command, token, report)
+        body = f"exec {shlex.join(command.argv or ())}"
+        inline = f"{prologue}; {body}{streams}"
+    line = _wrapped(inline, command, token, report)
     if len(line) <= _LONGEST and _is_text(line):
         return Launch(line)
     text = "\n".join([*exports, body]).encode(errors="surrogateescape")
     # What `head` reads ahead is lost, and nothing is ahead: standard input follows when the pid was said. The dot
     # keeps the newlines at the end, which a substitution would drop.
-    read = f'script=$(head -c {len(text)}; echo .); {hello}; script=${{script%.}}; eval "$script"{ending}'
+    read = f'script=$(head -c {len(text)}; echo .); {hello}; script=${{script%.}}; eval "$script"{streams}'
     return Launch(_wrapped(read, command, token, report), text)
+
+
+def has_no_input(command: Command) -> bool:
+    """Whether the line gives the command its empty standard input, so that its end needs not be sent."""
+    return command.no_input and not command.pty
 
 
 def _is_text(line: bytes) -> bool:

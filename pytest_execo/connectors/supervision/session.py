@@ -8,7 +8,7 @@ import re
 
 from ...errors import ConnectionLost, ConnectorError, StartFailed
 from ..contract import Channel, Command, End, Receiver, Stream
-from .lines import END, HELLO, Launch
+from .lines import END, HELLO, Launch, has_no_input
 from .pool import Link, Pool
 from .transport import RawChannel, RawReceiver
 
@@ -209,7 +209,7 @@ class Session(Channel, RawReceiver):
             await self._raw.drain()
 
     def close_stdin(self) -> None:
-        if self._raw is None:
+        if self._raw is None or has_no_input(self._command):
             return
         if self._command.pty:
             self._raw.write(b"\x04")  # end of file, as typed: a server does not tell a terminal's reader otherwise
