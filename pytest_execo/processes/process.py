@@ -10,7 +10,7 @@ import signal
 from collections.abc import Callable, Iterable, Mapping
 from typing import IO, TYPE_CHECKING, Any, Self
 
-from ..connectors import Channel, Connector, End, Stream
+from ..connectors import Channel, Command, Connector, End, Stream
 from ..errors import ExecoError, ExpectFailed, InvalidInput, ProcessError, StartFailed
 from ..hosts import Host
 from ..units import format_duration, iso_date, parse_duration, parse_size
@@ -97,7 +97,7 @@ class Process(Activity):
         log: bool = True,
         name: str | None = None,
     ) -> None:
-        self.command = make_command(cmd, env or {}, cwd, pty=pty, detached=detached)
+        self.command: Command = make_command(cmd, env or {}, cwd, pty=pty, detached=detached)
         super().__init__(
             host,
             timeout=timeout,

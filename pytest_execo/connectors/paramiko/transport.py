@@ -103,7 +103,7 @@ class Transport(paramiko.Transport):  # type: ignore[misc, unused-ignore]
         self._loop = asyncio.get_running_loop()
         self._to_be_ended = False
         self._held: list[Any] = []
-        self.clear_to_send = Signal(self._send_held)
+        self.clear_to_send: Signal = Signal(self._send_held)
 
     def end(self, reason: str) -> None:
         """End it, for a reason that its channels are told; the thread ends soon. Never blocks."""

@@ -29,8 +29,9 @@ ANSWER_TIMEOUT = 20.0
 # processes: most commands are over by then. Our own end is noticed all the same; only a network that is cut in this
 # very time is noticed by the server's TCP alone, which takes two hours by default.
 _SHORT = 0.5
-# The same, from the start on, for a command that its host has not yet said to run.
-_LATE = 3.0
+# The same, from the start on, for a command that its host has not yet said to run: a thousand that start together on
+# loaded hosts take some seconds.
+_LATE = 10.0
 # How often a guard that died while its connection lives is started again (somebody kills shells on the host).
 _RESTARTS = 3
 

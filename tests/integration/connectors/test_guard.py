@@ -10,6 +10,7 @@ import signal
 import subprocess
 import time
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
 
@@ -25,12 +26,13 @@ Eventually = Callable[..., None]
 class Guard:
     """One guard under a shell, and what it is told and says."""
 
-    def __init__(self, shell: list[str], token: str, silence: int) -> None:
+    def __init__(self, shell: list[str], token: str, silence: int, **user: Any) -> None:
         self.process = subprocess.Popen(
             [*shell, "-c", *guard_arguments(token, silence)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             start_new_session=True,
+            **user,
         )
 
     def tell(self, line: str) -> None:
@@ -67,8 +69,8 @@ def guard(shell: list[str], token: str) -> Iterator[Callable[..., Guard]]:
     """Start guards; they end with the test."""
     guards: list[Guard] = []
 
-    def start(silence: int = 0) -> Guard:
-        guards.append(Guard(shell, token, silence))
+    def start(silence: int = 0, **user: Any) -> Guard:
+        guards.append(Guard(shell, token, silence, **user))
         return guards[-1]
 
     yield start
@@ -82,10 +84,12 @@ def started(token: str) -> Iterator[Callable[..., subprocess.Popen[bytes]]]:
     """Start processes in sessions of their own, marked as a connector marks them."""
     processes: list[subprocess.Popen[bytes]] = []
 
-    def start(line: str) -> subprocess.Popen[bytes]:
+    def start(line: str, **user: Any) -> subprocess.Popen[bytes]:
         # The mark has the session's number, which is that of the shell that says it.
         wrapped = f"export EXECO_PROCESS={token}.$$.; echo up; {line}"
-        processes.append(subprocess.Popen(["/bin/sh", "-c", wrapped], stdout=subprocess.PIPE, start_new_session=True))
+        processes.append(
+            subprocess.Popen(["/bin/sh", "-c", wrapped], stdout=subprocess.PIPE, start_new_session=True, **user)
+        )
         assert processes[-1].stdout is not None
         assert processes[-1].stdout.readline() == b"up\n"
         return processes[-1]
@@ -147,6 +151,27 @@ def test_the_end_of_its_input_ends_what_runs(
     assert alive(f"{mark}1")  # with a session of its own it is a daemon, on purpose
     assert one.process.wait(15) == 0
     subprocess.run(["pkill", "-f", f"[s]leep {mark}1"], check=False)
+
+
+def test_for_an_ordinary_user(
+    guard: Callable[..., Guard],
+    started: Callable[..., subprocess.Popen[bytes]],
+    token: str,
+    mark: str,
+    eventually: Eventually,
+) -> None:
+    # Who is none already is tested as he is.
+    user = {"user": 65534, "group": 65534, "extra_groups": []} if os.geteuid() == 0 else {}
+    one = guard(**user)
+    announced = started(f"trap '' TERM; (setsid sleep {mark} >/dev/null &); while :; do sleep 0.1; done", **user)
+    forgotten = started("exec sleep 1000", **user)
+    one.tell(f"+ {announced.pid}")
+    eventually(lambda: alive(mark))
+    assert one.ask(rf"t 1 KILL {token}\.{announced.pid}\. {announced.pid}").startswith("1 ")
+    assert announced.wait(10) == -signal.SIGKILL
+    eventually(lambda: not alive(mark))
+    one.leave()
+    assert forgotten.wait(15) in (-signal.SIGTERM, -signal.SIGKILL)
 
 
 def test_a_process_that_was_never_announced_is_ended_too(
