@@ -63,7 +63,7 @@ class SupervisedConnector(Connector):
 
     async def _start(self, pool: Pool, command: Command, receiver: Receiver) -> Session:
         async def begin(link: Link) -> Session:
-            how = launch(command, link.guard.token, report=self.reports)
+            how = launch(command, link.guard.token, report=self.reports, posix=link.guard.shell_is_posix)
             if how.script and command.pty:
                 raise StartFailed(
                     pool.host.name,

@@ -91,6 +91,8 @@ class Guard(RawReceiver):
         self._waking: asyncio.TimerHandle | None = None
         #: It heard no sign of life for too long, and is ending what runs: the network was cut, or we stood still.
         self.acted: bool = False
+        #: The login shell is one of those that take a line as POSIX says; known once the guard has said so.
+        self.shell_is_posix: bool = False
         self._questions: dict[int, asyncio.Future[int]] = {}
         self._number = 0
         self._said = bytearray()
@@ -246,6 +248,7 @@ class Guard(RawReceiver):
         self._said = bytearray(rest[-4096:])
         for line in lines:
             self.acted |= line == b"silence"
+            self.shell_is_posix |= line == b"posix"
             number, _, status = line.partition(b" ")
             with contextlib.suppress(ValueError):  # what a login script prints
                 answer = self._questions.get(int(number))

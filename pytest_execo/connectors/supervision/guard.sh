@@ -10,9 +10,10 @@
 #   k N SIGNAL PID       signal a process group
 #   t N SIGNAL MARK PID  signal all that descends from PID: by parents, and by EXECO_PROCESS=MARK in the environment
 #   a N PID              is any process of the group there?
-# The last three are answered by "N STATUS". At the end of its input, or after SILENCE seconds without a line (0: never),
-# it ends the groups it knows and whatever else of their sessions has EXECO_PROCESS=TOKEN.SESSION. in its environment:
-# SIGTERM, GRACE seconds, SIGKILL. What made a session of its own (a daemon) is left alone.
+# The last three are answered by "N STATUS". It says "posix" first, where the login shell is such a one.
+# At the end of its input, or after SILENCE seconds without a line (0: never), it ends the groups it knows and whatever
+# else of their sessions has EXECO_PROCESS=TOKEN.SESSION. in its environment: SIGTERM, GRACE seconds, SIGKILL. What made
+# a session of its own (a daemon) is left alone.
 trap '' HUP INT QUIT PIPE USR1 # the last one is the dog's, which must not die of it before it has its trap
 token=$1 silence=$2 grace=$3
 groups='' dog='' quiet=1 over=''
@@ -124,6 +125,8 @@ family() { # MARK PID: sets $targets to all that descends from PID, itself inclu
     targets="$targets -$2"
 }
 
+# What has started us, and will start others. Not zsh, in which an unquoted word may begin with no "=".
+case ${SHELL##*/} in sh | bash | dash | ash | ksh | mksh) echo posix ;; esac
 while read -r what rest; do
     case $what in
     =) groups=$rest quiet='' ;;

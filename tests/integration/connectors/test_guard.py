@@ -43,7 +43,9 @@ class Guard:
     def ask(self, line: str) -> str:
         self.tell(line)
         assert self.process.stdout is not None
-        return self.process.stdout.readline().decode().strip()
+        while (said := self.process.stdout.readline().decode().strip()) == "posix":
+            pass  # what it says of the login shell comes first
+        return said
 
     def leave(self) -> None:
         """As a dead controller does."""
