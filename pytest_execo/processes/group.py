@@ -39,7 +39,7 @@ class Group(Action, Sequence[A], Generic[A]):
         if self._waits_for_us():
             return self
         for activity in self._activities:
-            if activity.running:
+            if activity.started:  # not "running": one that has just ended may still be telling its end
                 activity.wait()
         return self
 

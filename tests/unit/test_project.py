@@ -113,7 +113,7 @@ def test_scripts_are_posix_shell(script: Path) -> None:
 
 def test_ci_calls_the_test_command_of_the_readme() -> None:
     assert "\n./run tests\n" in (ROOT / "README.md").read_text()
-    assert "./run tests\n" in (ROOT / ".ci/run").read_text()
+    assert "step ./run tests " in (ROOT / ".ci/run").read_text()
 
 
 def test_an_unknown_command_is_refused() -> None:

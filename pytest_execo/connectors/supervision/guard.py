@@ -25,13 +25,6 @@ __all__ = ("ANSWER_TIMEOUT", "GRACE", "Guard", "Lifeline", "guard_arguments", "g
 GRACE = 2
 #: Seconds within which a host has to answer; what execo's users are used to for a connection.
 ANSWER_TIMEOUT = 20.0
-# Seconds that a command may run on an idle connection before its guard is told to watch, which costs the host some
-# processes: most commands are over by then. Our own end is noticed all the same; only a network that is cut in this
-# very time is noticed by the server's TCP alone, which takes two hours by default.
-_SHORT = 0.5
-# The same, from the start on, for a command that its host has not yet said to run: a thousand that start together on
-# loaded hosts take some seconds.
-_LATE = 10.0
 # How often a guard that died while its connection lives is started again (somebody kills shells on the host).
 _RESTARTS = 3
 
@@ -47,12 +40,12 @@ class Lifeline:
 def lifeline() -> Lifeline:
     """Return the signs of life for this run.
 
-    Five seconds of silence, and two of grace, end what runs on a host whose network was cut within ten, also where the
+    Four seconds of silence, and two of grace, end what runs on a host whose network was cut within ten, also where the
     host is loaded. A controller that may be stopped for longer (a suspended laptop, a debugger that stops all threads)
     needs more: ``EXECO_LIFELINE=60``, in seconds. 0 is never.
     """
-    text = os.environ.get("EXECO_LIFELINE", "5")
-    silence = int(text) if text.isdecimal() else 5
+    text = os.environ.get("EXECO_LIFELINE", "4")
+    silence = int(text) if text.isdecimal() else 4
     return Lifeline(interval=max(silence / 3, 1.0), silence=silence)
 
 
@@ -88,7 +81,6 @@ class Guard(RawReceiver):
         #: Starts of which the pid is not known yet.
         self.starting: int = 0
         self._quiet = True  # as the script begins
-        self._waking: asyncio.TimerHandle | None = None
         #: It heard no sign of life for too long, and is ending what runs: the network was cut, or we stood still.
         self.acted: bool = False
         #: The login shell is one of those that take a line as POSIX says; known once the guard has said so.
@@ -127,7 +119,7 @@ class Guard(RawReceiver):
     async def _open(self) -> None:
         self._channel = await self._open_channel(guard_line(self.token, self._silence), self)
         self._quiet = True
-        if self.groups:
+        if self.busy:
             self.sign_of_life()
 
     def blame(self) -> ConnectionLost:
@@ -144,8 +136,6 @@ class Guard(RawReceiver):
         """Let go: what the guard still knows of is ended there."""
         if self._opening is not None:
             self._opening.cancel()
-        if self._waking is not None:
-            self._waking.cancel()
         if self._channel is not None:
             if not self.busy:
                 self._channel.write(b"x\n")  # or it would look for what is left, in all processes of the host
@@ -161,17 +151,7 @@ class Guard(RawReceiver):
     def begin(self) -> None:
         """Say that a command is about to start: to be called before its line is sent."""
         self.starting += 1
-        if self._quiet and self._waking is None:
-            self._wake_in(_LATE)
-
-    def _wake_in(self, seconds: float) -> None:
-        if self._waking is not None:
-            self._waking.cancel()
-        self._waking = asyncio.get_running_loop().call_later(seconds, self._wake)
-
-    def _wake(self) -> None:
-        self._waking = None
-        if self._quiet and self.busy:
+        if self._quiet:
             self.sign_of_life()
 
     def began(self, pid: int | None) -> None:
@@ -179,8 +159,6 @@ class Guard(RawReceiver):
         self.starting -= 1
         if pid is not None:
             self.groups.add(pid)
-            if self._quiet:
-                self._wake_in(_SHORT)
 
     def add(self, pid: int) -> None:
         """Say at once that a group runs."""
@@ -204,8 +182,6 @@ class Guard(RawReceiver):
                 self._quiet = True
                 self._channel.write(b".\n")
             return False
-        if self._waking is not None:
-            return True  # it is soon told to watch, if there is still anything
         self._quiet = False
         self._channel.write(b"= " + " ".join(map(str, self.groups)).encode() + b"\n")
         return True

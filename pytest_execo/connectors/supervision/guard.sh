@@ -58,18 +58,27 @@ left() {
     return 1
 }
 
-reap() {
-    strays
+ask_to_end() {
     # shellcheck disable=SC2086 # a list
     signal TERM $targets
     # shellcheck disable=SC2086
     signal CONT $targets # what is stopped could not end
+}
+
+reap() {
+    targets=''
+    for pid in $groups; do targets="$targets -$pid"; done
+    ask_to_end # at once: on a loaded host it takes long to look for the others
+    strays
+    ask_to_end
     waited=0
     while left && [ "$waited" -lt "$grace" ]; do
         sleep 1
         waited=$((waited + 1))
     done
-    strays
+    # shellcheck disable=SC2086
+    signal KILL $targets
+    strays # what was started meanwhile
     # shellcheck disable=SC2086
     signal KILL $targets
 }

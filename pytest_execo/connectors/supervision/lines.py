@@ -57,23 +57,15 @@ def launch(command: Command, token: str, *, report: bool, posix: bool = False) -
     exports = [f"export {name}={shlex.quote(value)}" for name, value in command.env.items()]
     streams = " </dev/null >/dev/null 2>&1" if command.detached else " </dev/null" if has_no_input(command) else ""
     prologue = "; ".join([hello, *exports])
-    argv = _program(command)
-    if argv is not None:
-        body = f"exec {shlex.join(argv)}"
-        inline = f"{prologue}; {body}{streams}"
-        if posix and not report:
-            # Without a shell of our own: 0.7 ms of the host's processor time for each command.
-            direct = f"{_entering(command)}{inline}".encode(errors="surrogateescape")
-            if len(direct) <= _LONGEST and _is_text(direct):
-                return Launch(direct)
-    else:
-        # By the shell that says hello, which is /bin/sh too: another one would cost a host half a millisecond. It reads
-        # line by line, so that it has said hello before it finds an unbalanced quote.
-        body = command.line or ""
-        inline = f"{prologue}; exec{streams}\n{body}" if streams else f"{prologue}\n{body}"
+    # Always by `exec`: /proc shows the environment that a program began with, by which the guard finds it.
+    inline = f"{prologue}; exec {shlex.join(_program(command))}{streams}"
     line = _wrapped(inline, command, token, report)
+    if posix and not report:
+        # Without a shell of our own in between: 0.7 ms of the host's processor time for each command.
+        line = f"{_entering(command)}{inline}".encode(errors="surrogateescape")
     if len(line) <= _LONGEST and _is_text(line):
         return Launch(line)
+    body = command.line if command.line is not None else f"exec {shlex.join(command.argv or ())}"
     text = "\n".join([*exports, body]).encode(errors="surrogateescape")
     # What `head` reads ahead is lost, and nothing is ahead: standard input follows when the pid was said. The dot
     # keeps the newlines at the end, which a substitution would drop.
@@ -81,12 +73,13 @@ def launch(command: Command, token: str, *, report: bool, posix: bool = False) -
     return Launch(_wrapped(read, command, token, report), text)
 
 
-def _program(command: Command) -> tuple[str, ...] | None:
-    """Return the program and its arguments when no shell is needed to tell them."""
+def _program(command: Command) -> tuple[str, ...]:
+    """Return the program and its arguments: those of the line where no shell is needed to tell them, else a shell."""
     if command.line is None:
         return command.argv or ()
     words = tuple(command.line.split(" "))
-    return words if _PLAIN.fullmatch(command.line) and words[0] not in _BUILT_IN else None
+    is_plain = _PLAIN.fullmatch(command.line) and words[0] not in _BUILT_IN
+    return words if is_plain else ("/bin/sh", "-c", command.line)
 
 
 def _entering(command: Command) -> str:

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from pytest_execo import ConnectionFailed, Host, Lease, Process
+from pytest_execo.connectors.host_keys import host_keys
 
 from ..conftest import require
 
@@ -63,6 +64,7 @@ def test_an_alias_has_everything(home: Path, openssh: Host) -> None:
 
 def test_an_unknown_host_is_refused(home: Path, openssh: Host) -> None:
     unknown = Host(openssh.address, user=openssh.user, port=openssh.port, keyfile=openssh.keyfile)
+    host_keys.forget([unknown])  # of tests before this one
     p = Process("true", unknown, timeout=30).run(check=False)
     assert isinstance(p.error, ConnectionFailed)
     assert "host key not verified" in str(p.error)
