@@ -26,7 +26,7 @@ pytestmark = [pytest.mark.torture, pytest.mark.integration, pytest.mark.timeout(
 NODES = 20
 #: Processes on each node: ordinary ones, some that ignore SIGTERM, and one that is detached.
 ORDINARY = 10
-STUBBORN = 2
+STUBBORN = 3
 #: Seconds within which all is to be over.
 WITHIN = 10
 

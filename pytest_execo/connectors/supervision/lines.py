@@ -1,7 +1,8 @@
 """What is sent to the login shell to start a command, and what it answers.
 
-The login shell sees one quoted word, so that it may be any shell. Before the command, the remote ``sh`` says its own
-pid, which is that of the command too (``exec``) and of its process group (an ssh server makes each session a leader).
+A login shell of which nothing is known sees one quoted word, so that it may be any that takes a newline in it; one that
+is known to be a POSIX shell sees the steps themselves. Before the command, the shell says its own pid, which is that of
+the command too (``exec``) and of its process group (an ssh server makes each session a leader).
 """
 
 from __future__ import annotations
