@@ -11,14 +11,11 @@ from pathlib import Path
 
 from ...errors import InvalidInput
 from ...hosts import Host
-from ..host_keys import ACCEPT_NEW, CHANGED, host_keys
+from .. import ssh_program
+from ..ssh_program import CONNECT_TIMEOUT, KEEPALIVE, host_words
 
-__all__ = ("CONNECT_TIMEOUT", "Settings", "accepted_key", "connector_words", "helps", "reason", "settings")
+__all__ = ("CONNECT_TIMEOUT", "Settings", "connector_words", "helper_words", "helps", "reason", "settings")
 
-# Seconds. A host that accepts and never answers must not hold a campaign; 20 s is what execo's users are used to.
-CONNECT_TIMEOUT = 20
-# A cut network is noticed after 3 times 10 s without any answer; OpenSSH's own default is never.
-_KEEPALIVE = ("-o", "ServerAliveInterval=10", "-o", "ServerAliveCountMax=3")
 # Names that mean the same on every host, to the shell and to TakTuk (which would expand brackets and commas).
 _PLAIN = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.:-]*")
 
@@ -66,70 +63,32 @@ def helps(host: Host) -> bool:
     return not private and all(_PLAIN.fullmatch(text) for text in (host.address, host.user or "_"))
 
 
-def accepted_key(host: Host) -> str | None:
-    """Return the only host key that is accepted; ``None`` when the user's ssh decides, or the first one is believed."""
-    return host_keys.known(host) if host.host_key in (None, ACCEPT_NEW) else host.host_key
-
-
 def connector_words(host: Host, ssh: str, timeout: int, keys: Path) -> list[str]:
     """Return the options of ``taktuk`` for one host that is reached from here.
 
     :param timeout: seconds for the connection.
     :param keys: where the host's key is, and the only ones that are accepted; used when the host has one.
     """
-    options = [*_options(timeout), *_KEEPALIVE]
-    if host.keyfile is not None and host.host_key is not None:
-        options += ["-F", "none"]  # all is said: nothing of ~/.ssh is read
-    if host.port is not None:
-        options += ["-p", str(host.port)]
-    if host.user is not None:
-        options += ["-l", host.user]
-    if host.keyfile is not None:
-        # The key says who we are: neither the agent nor other keys are offered (servers count the attempts).
-        options += ["-i", host.keyfile, "-o", "IdentitiesOnly=yes", "-o", "IdentityAgent=none"]
-    if host.host_key is not None or accepted_key(host) is not None:
-        known = accepted_key(host) is not None
-        options += [
-            *("-o", f"UserKnownHostsFile={keys}", "-o", "GlobalKnownHostsFile=/dev/null", "-o", "UpdateHostKeys=no"),
-            *("-o", f"StrictHostKeyChecking={'yes' if known else ACCEPT_NEW}", "-o", "HostKeyAlias=execo"),
-            *("-o", "CheckHostIP=no", "-o", "VerifyHostKeyDNS=no"),
-        ]
+    options = [*_options(timeout), *host_words(host, keys)]
     # TakTuk adds the host's name for it and what to run there, and has a shell understand the whole.
     return ["-c", f'f() {{ shift; exec {ssh} {shlex.join(options)} -- {shlex.quote(host.address)} "$@"; }}; f']
 
 
 def helper_words(ssh: str, timeout: int) -> list[str]:
     """Return the options of ``taktuk`` for hosts that reach each other."""
-    return ["-c", f"{ssh} {shlex.join([*_options(timeout), *_KEEPALIVE])}"]
+    return ["-c", f"{ssh} {shlex.join(_options(timeout))}"]
 
 
 def _options(timeout: int) -> Sequence[str]:
-    return ("-o", "BatchMode=yes", "-o", f"ConnectTimeout={timeout}")
+    return ("-o", "BatchMode=yes", "-o", f"ConnectTimeout={timeout}", *KEEPALIVE)
 
 
-_REASONS = (
-    (re.compile(r"REMOTE HOST IDENTIFICATION HAS CHANGED|Host key verification failed"), "host key"),
-    (re.compile(r"Permission denied \((.*?)\)"), "authentication refused ({})"),
-    (re.compile(r"connect to \S* ?port \d+: (?!.*timed out)(.*)"), "{}"),
-    (re.compile(r"connect to host \S+ port \d+: (?!.*timed out)(.*)"), "{}"),
-    (re.compile(r"[Tt]imed ?out|^timeouted"), "time"),
-    (re.compile(r"(.*perl: .*not found.*|.*perl: No such file.*)"), "TakTuk needs perl there: {}"),
-)
+_NO_PERL = re.compile(r".*perl: .*not found.*|.*perl: No such file.*")
 
 
 def reason(said: Sequence[str], host: Host) -> str:
-    """Return why a host could not be reached, or was lost, from what the ssh program said."""
-    text = "\n".join(said)
-    for pattern, words in _REASONS:
-        if match := pattern.search(text):
-            if words == "time":
-                return f"no answer within {CONNECT_TIMEOUT} s"
-            if words != "host key":
-                return words.format(*match.groups())
-            if host.host_key == ACCEPT_NEW or (host.host_key is None and host_keys.known(host) is not None):
-                return CHANGED
-            if host.host_key is not None:
-                return "host key not verified (it is not the one given as host_key=)"
-            return "host key not verified; add it to ~/.ssh/known_hosts, or give host_key="
-    lines = [line for line in said if line and not line.startswith(("Warning:", "**"))]
-    return lines[-1] if lines else "the ssh program said nothing"
+    """Return why a host could not be reached, or was lost, from what the ssh program and the shell there said."""
+    for line in said:
+        if _NO_PERL.search(line):
+            return f"TakTuk needs perl there: {line}"
+    return ssh_program.reason(said, host)

@@ -21,11 +21,11 @@ from pathlib import Path
 from typing import cast
 
 from ...errors import ConnectionFailed, ConnectionLost, ConnectorError
-from ..host_keys import ACCEPT_NEW, host_keys
+from ..ssh_program import record_key, write_key
 from ..supervision import lifeline
 from .lines import SEPARATOR, TEMPLATES, bootstrap, host_set, relay_source, understand, words
 from .node import Node
-from .options import Settings, accepted_key, connector_words, helper_words
+from .options import Settings, connector_words, helper_words
 from .session import CREDIT
 
 __all__ = ("Again", "Tree")
@@ -135,9 +135,7 @@ class Tree(asyncio.SubprocessProtocol):
 
     def _known_hosts(self, position: int, node: Node) -> Path:
         path = Path(self._keys, str(position))
-        key = accepted_key(node.host)
-        if key is not None:
-            path.write_text(f"execo {key}\n", encoding="utf-8")
+        write_key(node.host, path)
         return path
 
     # what is sent
@@ -323,17 +321,12 @@ class Tree(asyncio.SubprocessProtocol):
     def _connected(self, node: Node) -> None:
         self._moved(node)
         node.is_up = True
-        if node.host.host_key == ACCEPT_NEW and not self._helpers:
+        if not self._helpers:
+            position = next(position for position, other in self._nodes.items() if other is node)
             try:
-                self._record_key(node)
+                record_key(node.host, Path(self._keys, str(position)))
             except ConnectionFailed as error:
                 node.fail(error)
-
-    def _record_key(self, node: Node) -> None:
-        position = next(position for position, other in self._nodes.items() if other is node)
-        with contextlib.suppress(OSError):
-            for line in Path(self._keys, str(position)).read_text(encoding="utf-8").splitlines():
-                host_keys.check(node.host, line.partition(" ")[2])
 
     def _failed(self, node: Node, *, by: int) -> None:
         if node.was_cancelled:

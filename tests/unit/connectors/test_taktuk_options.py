@@ -9,9 +9,9 @@ import pytest
 
 from pytest_execo import Host, InvalidInput
 from pytest_execo.connectors.host_keys import CHANGED, host_keys
+from pytest_execo.connectors.ssh_program import accepted_key
 from pytest_execo.connectors.taktuk.options import (
     Settings,
-    accepted_key,
     connector_words,
     helper_words,
     helps,
