@@ -191,6 +191,9 @@ class RequestNotMet(TestbedError):
         super().__init__("\n".join(reasons))
         self.reasons: tuple[str, ...] = tuple(reasons)
 
+    def __reduce__(self) -> tuple[type[RequestNotMet], tuple[tuple[str, ...]]]:
+        return type(self), (self.reasons,)
+
 
 class ReservationFailed(TestbedError):
     """The testbed has what was asked for and did not give it."""

@@ -8,7 +8,7 @@ of its own with all the other hooks.
 from __future__ import annotations
 
 from collections.abc import Generator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -41,11 +41,14 @@ def pytest_configure(config: pytest.Config) -> None:
         "execo(nodes=, walltime=, cluster=): what the test needs of the testbed; tests with equal needs share a lease.",
     )
     config.addinivalue_line("markers", "execo_sweep(design): set by @pytest_execo.sweep.")
-    config.addinivalue_line("markers", "execo_trial(point): set on each point of a sweep.")
+    config.addinivalue_line("markers", "execo_trial(number): set on each trial of a sweep without factors.")
     if options.given(config):
         from . import settings
 
         settings.check(config)
+    if config.getoption("execo_plan") and getattr(config.option, "dist", "no") != "no":
+        # A plan is made by one process, and nothing is run. pytest-xdist, which is configured later, sees no workers.
+        config.option.dist, config.option.tx, config.option.numprocesses = "no", [], 0
 
 
 def pytest_report_header(config: pytest.Config) -> str | None:
@@ -59,11 +62,24 @@ def pytest_report_header(config: pytest.Config) -> str | None:
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if metafunc.definition.get_closest_marker("execo_sweep") is not None:
-        from .sweep import generate
+        from .generation import generate
 
         error = generate(metafunc)
         if error:
             metafunc.config.stash.setdefault(SWEEP_ERRORS, []).append(error)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_configure_node(node: Any) -> None:
+    """pytest-xdist makes a worker: say how to reach the controller."""
+    from .controller import Controller
+
+    config: pytest.Config = node.config
+    controller = config.pluginmanager.get_plugin("execo-controller")
+    if controller is None:
+        controller = Controller(config)
+        config.pluginmanager.register(controller, "execo-controller")
+    node.workerinput["execo"] = controller.broker.invitation(node.gateway.id)
 
 
 def pytest_sessionstart(session: pytest.Session) -> None:
@@ -86,6 +102,6 @@ class _Selection:
 
         faults = config.stash.setdefault(SWEEP_ERRORS, [])
         if faults or config.getoption("execo_plan") or any(map(uses_execo, items)):
-            from .session import ExperimentSession
+            from .collecting import begin
 
-            ExperimentSession.begin(session, items, faults)
+            begin(session, items, faults)

@@ -29,7 +29,7 @@ def _session(request: pytest.FixtureRequest) -> ExperimentSession:
     from . import SESSION
 
     session = request.config.stash.get(SESSION, None)
-    if session is None or not session.recording.opened:
+    if session is None:
         pytest.fail(UNSEEN, pytrace=False)
     return session
 
@@ -43,7 +43,7 @@ def lease(request: pytest.FixtureRequest) -> Iterator[Lease]:
     """
     session = _session(request)
     yield session.take_lease()
-    session.leases.give_back()
+    session.lease.give_back()
 
 
 @pytest.fixture(scope="session")

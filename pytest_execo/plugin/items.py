@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -10,11 +11,13 @@ from typing import Any
 import pytest
 
 from ..errors import InvalidRequest
+from ..sweeps import Planned, Point, canonical_json, trial_id
 from ..testbeds.contract import Request
 from ..units import parse_duration
+from .generation import swept
 from .nearest import nearest
 
-__all__ = ("REQUEST", "TRIAL", "TrialOf", "request_of", "trial_of")
+__all__ = ("REQUEST", "TRIAL", "Requests", "TrialOf", "test_name", "trial_at", "trial_of")
 
 #: What the item asks the testbed for.
 REQUEST: pytest.StashKey[Request] = pytest.StashKey()
@@ -24,25 +27,50 @@ TRIAL: pytest.StashKey[TrialOf] = pytest.StashKey()
 _KEYS = ("nodes", "walltime", "cluster")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class TrialOf:
     """The identity of an item: of which test, at which point, how often before."""
 
     id: str
     test: str
-    params: dict[str, Any]
+    #: The parameters as canonical JSON.
+    params_json: str
     repetition: int
     #: A point of a sweep is done once and for all; any other test runs at each session, as tests do.
     resumable: bool
 
+    @property
+    def params(self) -> dict[str, Any]:
+        """The parameters as they stand in records."""
+        params: dict[str, Any] = json.loads(self.params_json)
+        return params
 
-def request_of(item: pytest.Item) -> Request:
-    """Return what the markers of the item ask for; nearer ones win, key by key.
+    def planned(self) -> Planned:
+        """The trial as the checkpoint knows it."""
+        return Planned(self.id, self.test, self.params_json, self.repetition)
 
-    :raises InvalidRequest: with one line that says where and what would be right.
-    """
+
+class Requests:
+    """Reads the marker ``execo`` of items. Items with the same marks, the many of a sweep, share the reading."""
+
+    def __init__(self) -> None:
+        self._read: dict[tuple[int, ...], Request] = {}
+
+    def of(self, item: pytest.Item) -> Request:
+        """Return what the markers of the item ask for; nearer ones win, key by key.
+
+        :raises InvalidRequest: with one line that says where and what would be right.
+        """
+        marks = list(item.iter_markers("execo"))
+        key = tuple(map(id, marks))  # the marks live as long as the items
+        if key not in self._read:
+            self._read[key] = _request(item, marks)
+        return self._read[key]
+
+
+def _request(item: pytest.Item, marks: list[pytest.Mark]) -> Request:
     wanted: dict[str, Any] = {}
-    for mark in item.iter_markers("execo"):
+    for mark in marks:
         for key, value in mark.kwargs.items():
             wanted.setdefault(key, value)
         if mark.args:
@@ -80,31 +108,46 @@ def _at(item: pytest.Item, message: str) -> str:
 
 
 def trial_of(item: pytest.Item) -> TrialOf:
-    """Return which trial the item is."""
-    from ..sweeps import trial_id
+    """Return which trial the item is. For a slot of a search, which has no parameters so far, a name for the slot."""
+    found = swept(item)
+    test = test_name(item)
+    if found is None:
+        params = canonical_json(dict(_other_params(item)))
+        return TrialOf(trial_id(test, json.loads(params), 0), test, params, 0, resumable=False)
+    sweep, number = found
+    if not sweep.points:
+        return TrialOf(f"slot {number} of {test}", test, "{}", 0, resumable=True)
+    return trial_at(item, test, sweep.points[number])
 
-    test = "::".join(_names(item))
-    mark = item.get_closest_marker("execo_trial")
-    point = mark.args[0] if mark is not None else None
-    params = dict(point.params) if point is not None else {}
-    for name, value in _other_params(item):
-        params.setdefault(name, value)
-    repetition = point.repetition if point is not None else 0
-    return TrialOf(trial_id(test, params, repetition), test, params, repetition, resumable=point is not None)
+
+def trial_at(item: pytest.Item, test: str, point: Point) -> TrialOf:
+    """Return the trial of ``item`` at a point."""
+    others = {name: value for name, value in _other_params(item) if name not in point.values}
+    params = canonical_json({**others, **point.params}) if others else point.params_json
+    # As trial_id() would say, from the text that is there already: this runs for 100 000 items.
+    text = f"[{json.dumps(test, ensure_ascii=False)},{params},{point.repetition}]"
+    digest = hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:16]
+    return TrialOf(digest, test, params, point.repetition, resumable=True)
 
 
-def _names(item: pytest.Item) -> Iterator[str]:
+def test_name(item: pytest.Item) -> str:
     """The qualified name of the test: no parameters, so that it stays when display ids change."""
     module = item.getparent(pytest.Module)
-    yield module.nodeid if module is not None else item.nodeid.partition("::")[0]
-    yield from (node.name for node in item.listchain() if isinstance(node, pytest.Class))
-    yield getattr(item, "originalname", None) or item.name
+    names = [module.nodeid if module is not None else item.nodeid.partition("::")[0]]
+    names += [node.name for node in item.listchain() if isinstance(node, pytest.Class)]
+    return "::".join([*names, getattr(item, "originalname", None) or item.name])
 
 
 def _other_params(item: pytest.Item) -> Iterator[tuple[str, Any]]:
     """Parameters that pytest.mark.parametrize gave: their value if it is JSON, else a name for it."""
     callspec: Any = getattr(item, "callspec", None)
-    for name, value in callspec.params.items() if callspec is not None else ():
+    found = swept(item)
+    ours = found[0].names if found is not None else ()
+    if callspec is None or len(callspec.params) == len(ours):
+        return
+    for name, value in callspec.params.items():
+        if name in ours:
+            continue
         try:
             yield name, json.loads(json.dumps(value, allow_nan=False))
         except (TypeError, ValueError):

@@ -1,8 +1,9 @@
-"""One lease at a time: taken when the first test of a group asks for it, given back after the last."""
+"""Leases: those a run holds, one for each request, and the one that the running test stands on."""
 
 from __future__ import annotations
 
-from typing import Any
+import threading
+from typing import Any, Protocol
 
 import pytest
 
@@ -10,34 +11,114 @@ from ..errors import LeaseLost, TestbedError
 from ..testbeds import Lease, Plan, Request, Testbed
 from . import fixtures
 
-__all__ = ("Leases",)
+__all__ = ("CurrentLease", "LeasePool", "Lender")
 
 
-class Leases:
-    """What stands between the fixture ``lease`` and the testbed.
+class Lender(Protocol):
+    """Whoever lends nodes for a request: the pool of this process, or, in a pytest-xdist worker, of the controller."""
+
+    def take(self, request: Request) -> Lease:
+        """Return the lease for a request, reserving it if need be. :raises TestbedError: when it can't be had."""
+
+    def lost(self, request: Request) -> LeaseLost | None:
+        """Return an error when the lease for the request is no longer ours, or was not when it was given back."""
+
+    def give_back(self, request: Request) -> None:
+        """Nothing stands on the lease any more."""
+
+
+class LeasePool:
+    """The leases that a run holds. A request has one at most at a time: its tests share it.
+
+    Safe to use from several threads; two requests are reserved side by side.
+    """
+
+    def __init__(self, testbed: Testbed) -> None:
+        self.testbed = testbed
+        #: Why the lease for a request can't be had: told once, its other tests stay pending.
+        self.broken: dict[Request, TestbedError] = {}
+        self._plans: dict[Request, Plan] = {}
+        self._held: dict[Request, Lease] = {}
+        self._lost: dict[Request, LeaseLost] = {}
+        self._lock = threading.Lock()
+        self._locks: dict[Request, threading.Lock] = {}
+
+    def plan(self, request: Request) -> Plan:
+        """Return the testbed's plan, asked once for each request."""
+        with self._of(request):
+            if request not in self._plans:
+                try:
+                    self._plans[request] = self.testbed.plan(request)
+                except TestbedError as error:
+                    reason = str(error).splitlines()[0]
+                    self._plans[request] = Plan(request.nodes or 0, None, request.walltime, (reason,))
+            return self._plans[request]
+
+    def take(self, request: Request) -> Lease:
+        """Return the lease for a request, reserving it if need be.
+
+        :raises TestbedError: when the testbed refuses, or has refused before.
+        """
+        with self._of(request):
+            if request in self.broken:
+                raise self.broken[request]
+            if request not in self._held:
+                self._lost.pop(request, None)
+                try:
+                    self._held[request] = self.testbed.reserve(request)
+                except TestbedError as error:
+                    self.broken[request] = error
+                    raise
+            return self._held[request]
+
+    def lost(self, request: Request) -> LeaseLost | None:
+        """Return an error when the lease for the request is no longer ours, or was not when it was given back."""
+        lease = self._held.get(request)
+        if lease is not None and not lease.alive():
+            self._lost[request] = LeaseLost(f"the lease on {self.testbed.site} was lost: its nodes are gone")
+        return self._lost.get(request)
+
+    def give_back(self, request: Request) -> None:
+        """Release the lease for a request, if there is one."""
+        with self._of(request):
+            self.lost(request)
+            lease = self._held.pop(request, None)
+            if lease is not None:
+                lease.release()
+
+    def names(self, request: Request) -> list[str]:
+        """Return the names of the nodes held for a request."""
+        lease = self._held.get(request)
+        return lease.nodes.names if lease is not None else []
+
+    def give_all_back(self) -> None:
+        """Release all leases; the first error is raised when all have been tried."""
+        errors: list[TestbedError] = []
+        for request in list(self._held):
+            try:
+                self.give_back(request)
+            except TestbedError as error:
+                errors.append(error)
+        if errors:
+            raise errors[0]
+
+    def _of(self, request: Request) -> threading.Lock:
+        with self._lock:
+            return self._locks.setdefault(request, threading.Lock())
+
+
+class CurrentLease:
+    """What stands between the fixture ``lease`` and who lends the nodes.
 
     A *group* is all tests with equal requests; they run one after another. :meth:`enter` says which group's turn it
     is; the fixture takes the lease when a test of the group asks for it.
     """
 
-    def __init__(self, testbed: Testbed) -> None:
-        self.testbed = testbed
+    def __init__(self, lender: Lender) -> None:
+        self._lender = lender
         self.request: Request | None = None
-        self.current: Lease | None = None
-        #: Why the lease of a group can't be had: told once, its other tests stay pending.
-        self.broken: dict[Request, TestbedError] = {}
-        self._plans: dict[Request, Plan] = {}
-        self._lost: LeaseLost | None = None
+        self.lease: Lease | None = None
         self._fixture: tuple[pytest.FixtureDef[Any], Any] | None = None
-
-    def plan(self, request: Request) -> Plan:
-        """Return the testbed's plan, asked once for each request."""
-        if request not in self._plans:
-            try:
-                self._plans[request] = self.testbed.plan(request)
-            except TestbedError as error:
-                self._plans[request] = Plan(request.nodes or 0, None, request.walltime, (str(error).splitlines()[0],))
-        return self._plans[request]
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_fixture_setup(self, fixturedef: pytest.FixtureDef[Any], request: pytest.FixtureRequest) -> None:
@@ -49,40 +130,29 @@ class Leases:
         if request != self.request:
             self.end()
             self.request = request
-            self._lost = None
 
     def take(self) -> Lease:
-        """Return the lease of the current group, reserving it if need be.
+        """Return the lease of the current group.
 
-        :raises TestbedError: when the testbed refuses, or the lease was lost.
+        :raises TestbedError: when it can't be had.
         """
         assert self.request is not None
-        if self.request in self.broken:
-            raise self.broken[self.request]
-        if self.current is None:
-            self._lost = None
-            try:
-                self.current = self.testbed.reserve(self.request)
-            except TestbedError as error:
-                self.broken[self.request] = error
-                raise
-        return self.current
+        if self.lease is None:
+            self.lease = self._lender.take(self.request)
+        return self.lease
 
     def lost(self) -> LeaseLost | None:
         """Return an error when the lease of the current group is no longer ours, or was not when it was given back."""
-        if self.current is not None and not self.current.alive():
-            self._lost = LeaseLost(f"the lease on {self.testbed.site} was lost: its nodes are gone")
-        return self._lost
+        return self._lender.lost(self.request) if self.request is not None else None
 
     def give_back(self) -> None:
-        """Release the lease, if there is one. Called by the fixture's end, and again when all is over."""
-        self.lost()
-        current, self.current = self.current, None
-        if current is not None:
-            current.release()
+        """Give the lease back, if there is one. Called by the fixture's end."""
+        lease, self.lease = self.lease, None
+        if lease is not None and self.request is not None:
+            self._lender.give_back(self.request)
 
     def end(self) -> None:
-        """End the fixture ``lease`` with everything that stands on it, user fixtures included; then release."""
+        """End the fixture ``lease`` with everything that stands on it, user fixtures included; then give it back."""
         fixture, self._fixture = self._fixture, None
         try:
             if fixture is None:
@@ -94,7 +164,3 @@ class Leases:
         finally:
             self.give_back()
             self.request = None
-
-    def describe(self) -> dict[str, Any]:
-        """Return the current lease as JSON, for the campaign's description."""
-        return dict(self.current.describe()) if self.current is not None else {}

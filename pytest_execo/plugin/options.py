@@ -12,6 +12,14 @@ VALUES: dict[str, tuple[str, str | None, str]] = {
     "testbed": ("NAME", None, "Testbed to use, when the site alone does not tell"),
     "nodes": ("N", None, "Number of nodes for tests that do not say, and of the embedded testbed in all"),
     "campaign": ("DIR", None, "Campaign directory to start or go on with (default: the last one of the site)"),
+    "checkpoint": (
+        "FILE|URL",
+        None,
+        "Where the states of trials are kept: a file, or postgresql://… for several machines (default: pytest's cache)",
+    ),
+    "retries": ("N", "0", "Run a failed trial again up to N times"),
+    "retry-budget": ("N", None, "Retries of the whole campaign (default: a tenth of its trials, and at least 10)"),
+    "order": ("given|random", "given", "Order of the trials; random: anew for each repetition, from the seed"),
 }
 
 
@@ -20,12 +28,15 @@ def add(parser: pytest.Parser) -> None:
     group = parser.getgroup("execo", "experiments on testbeds (pytest-execo)")
     for name, (metavar, default, text) in VALUES.items():
         group.addoption(f"--execo-{name}", metavar=metavar, default=None, help=text)
-        parser.addini(f"execo_{name}", f"{text} (option --execo-{name})", default=default)
+        parser.addini(f"execo_{name.replace('-', '_')}", f"{text} (option --execo-{name})", default=default)
     group.addoption(
         "--execo-plan", action="store_true", help="Print nodes, time and groups, reserve nothing, run nothing"
     )
     group.addoption(
-        "--execo-rerun", metavar="failed|all", default=None, help="Run trials again that failed before, or all of them"
+        "--execo-rerun",
+        metavar="failed|changed|all",
+        default=None,
+        help="Run trials again: that failed, whose test has changed since, or all of them",
     )
     group.addoption("--execo-fresh", action="store_true", help="Start a new campaign; the old one stays on disk")
 
@@ -33,4 +44,4 @@ def add(parser: pytest.Parser) -> None:
 def given(config: pytest.Config) -> bool:
     """Tell whether any option was given on the command line."""
     names = (*VALUES, "plan", "rerun", "fresh")
-    return any(config.getoption(f"execo_{name}") not in (None, False) for name in names)
+    return any(config.getoption(f"execo_{name.replace('-', '_')}") not in (None, False) for name in names)

@@ -1,4 +1,4 @@
-"""Four outcomes: passed, failed, skipped, and pending, which is none of the test's doing."""
+"""Four outcomes: passed, failed, skipped, and pending, which is no fault of the test; and retried failures."""
 
 from __future__ import annotations
 
@@ -7,9 +7,10 @@ from typing import Any
 
 import pytest
 
-from ..errors import TestbedError
+from ..errors import RecordError, TestbedError
+from ..results.writing import is_disk_fault
 
-__all__ = ("PENDING_EXIT", "Verdict", "pending_report")
+__all__ = ("PENDING_EXIT", "PendingItems", "Verdict", "make_pending", "make_retried", "pending_report")
 
 #: Exit status of a run that left trials pending and has nothing worse to say: EX_TEMPFAIL of sysexits.h, "try again".
 PENDING_EXIT = 75
@@ -27,13 +28,17 @@ class Verdict:
     error: dict[str, Any] | None = field(default=None)
     #: The lease was lost under it, and a report has said so.
     lost: bool = False
+    #: What the test could not keep for want of disk: no fault of the test, and the end of the run.
+    stop: RecordError | None = None
 
     def add(self, report: pytest.TestReport, call: pytest.CallInfo[None]) -> None:
         """Take the report of one phase. The first thing that went wrong is the outcome; an environment's fault wins."""
         if report.when == "setup":  # of the test, or of its rerun by another plugin
             self.outcome, self.reason, self.error = "pending", "it did not run", None
         excinfo = call.excinfo
-        fault = _environment_fault(excinfo.value) if excinfo is not None else None
+        fault: Exception | None = _environment_fault(excinfo.value) if excinfo is not None else None
+        if excinfo is not None and isinstance(excinfo.value, RecordError) and is_disk_fault(excinfo.value):
+            fault = self.stop = excinfo.value
         if fault is not None:
             self.pend(str(fault).splitlines()[0])
             make_pending(report, self.reason or "")
@@ -97,24 +102,25 @@ def pending_report(item: pytest.Item, reason: str) -> pytest.TestReport:
     return report
 
 
+def make_retried(report: pytest.TestReport) -> None:
+    """Turn the report of a failure that is tried again into neither a failure nor a pass."""
+    report.outcome = "retried"  # type: ignore[assignment]
+    report.execo_retried = True  # type: ignore[attr-defined]
+
+
 class PendingItems:
-    """Reports the items that the session decided not to run, instead of running them."""
+    """Reports what pytest has no outcome for. Registered where tests run and where reports are shown."""
 
-    def __init__(self) -> None:
-        self.reasons: dict[str, str] = {}
-
-    @pytest.hookimpl(tryfirst=True)
-    def pytest_runtest_protocol(self, item: pytest.Item) -> bool | None:
-        reason = self.reasons.pop(item.nodeid, None)
-        if reason is None:
-            return None
+    def report(self, item: pytest.Item, reason: str) -> None:
+        """Report an item as pending instead of running it."""
         item.ihook.pytest_runtest_logstart(nodeid=item.nodeid, location=item.location)
         item.ihook.pytest_runtest_logreport(report=pending_report(item, reason))
         item.ihook.pytest_runtest_logfinish(nodeid=item.nodeid, location=item.location)
-        return True
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_report_teststatus(self, report: pytest.TestReport) -> tuple[str, str, str] | None:
         if hasattr(report, "execo_pending"):
             return "pending", "P", "PENDING"
+        if hasattr(report, "execo_retried"):
+            return ("retried", "R", "RETRIED") if report.when != "teardown" else ("", "", "")
         return None

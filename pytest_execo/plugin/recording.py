@@ -4,88 +4,172 @@ from __future__ import annotations
 
 import contextlib
 import os
-import re
+import secrets
 import shutil
 import threading
-from collections.abc import Iterable, Mapping, Sequence
+import time
+import uuid
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from ..errors import CampaignError
-from ..processes import Activity, Process
-from ..results import Campaign, RecordWriter, Trial, find_campaign, new_campaign_directory, sync_store
+from ..errors import CampaignError, RecordError
+from ..results import (
+    Campaign,
+    RecordWriter,
+    check_writable,
+    find_campaign,
+    new_campaign_directory,
+    read_records,
+    sync_store,
+)
 from ..results.directories import read_campaign
 from ..results.files import locked
-from ..sweeps import Owner, SqliteStore, State
+from ..results.provenance import git_state
+from ..results.quarantine import Fault
+from ..results.records import sync_file
+from ..sweeps import Attempt, CheckpointStore, Claim, Known, Owner, Planned, State
+from ..sweeps.stores import is_url, open_store
 from ..units import iso_date
 from .items import TrialOf
 from .settings import Settings
 
-__all__ = ("Recording",)
+__all__ = ("Past", "Recording", "Refusal", "Result")
 
 RESULTS = "execo-results"
 # Seconds; a sixth of the age at which a claim counts as abandoned on another machine.
 _HEARTBEAT = 10.0
 
 
+@dataclass(frozen=True)
+class Refusal:
+    """Why a trial is not to be had: ``"done"`` by another session meanwhile, or ``"held"`` by one that lives."""
+
+    kind: str
+
+
+@dataclass(frozen=True)
+class Past:
+    """An attempt that was recorded: what a rule or a search learns from."""
+
+    params_json: str
+    repetition: int
+    outcome: str
+    measurements: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Result:
+    """How an attempt at a trial ended: what the record says, less what is the same for the whole session."""
+
+    attempt: int
+    outcome: str
+    reason: str | None
+    error: Mapping[str, Any] | None
+    #: Unix date.
+    started_at: float
+    #: Seconds.
+    duration: float
+    nodes: Sequence[str]
+    measurements: Mapping[str, Any]
+    attachments: Sequence[str]
+    #: The digest of the test's source.
+    source: str | None
+
+
 class Recording:
-    """The campaign of a run. Read before the run (:meth:`done`), open while it runs (:meth:`open` … :meth:`close`)."""
+    """The campaign of a run. Read before the run (:meth:`look`), open while it runs (:meth:`open` … :meth:`close`).
+
+    Not safe to use from several threads at once: :class:`~.experiment.Experiment` sees to that.
+    """
 
     def __init__(self, config: pytest.Config, settings: Settings, testbed: str) -> None:
         self._config = config
         self._settings = settings
         self._testbed = testbed
         self._campaign: Campaign | None = None
-        self._store: SqliteStore | None = None
+        self._store: CheckpointStore | None = None
         self._writer: RecordWriter | None = None
         self._owner: Owner | None = None
         self._beat = threading.Event()
         self._beating: threading.Thread | None = None
-        #: Trials of this run that had been done before it, by outcome.
-        self.passed_before: int = 0
-        self.failed_before: int = 0
-        self.directory = self._existing()
+        self._planned: set[str] = set()
+        self._commit: dict[str, Any] = {}
+        #: Lines of record files that could not be read in this session.
+        self.faults: list[Fault] = []
+        self.directory: Path | None = self._existing()
+        found = self._identity()
+        #: The seed of the campaign; of one that is made by this session, the seed it will get.
+        self.seed: int = secrets.randbits(32) if found is None else int(found["seed"])
 
     # before the run
 
     def _existing(self) -> Path | None:
-        """Find the campaign to go on with. Writes nothing."""
+        """Find the campaign to go on with. Leaves nothing.
+
+        :raises CampaignError: no campaign can be kept there, where one is to be.
+        """
+        writes = not (self._settings.plan or self._config.option.collectonly)
         if self._settings.campaign is not None:
             directory = Path(self._config.invocation_params.dir, self._settings.campaign)
-            _check(directory, f"--execo-campaign={self._settings.campaign}")
+            _check(directory, f"--execo-campaign={self._settings.campaign}", writes=writes)
             if self._settings.fresh and (directory / "campaign.json").exists():
                 raise CampaignError(f"--execo-fresh: {directory} holds a campaign already; name another directory")
             return directory
-        if self._settings.fresh:
+        results = self._config.rootpath / RESULTS
+        found = None if self._settings.fresh else find_campaign(results, self._testbed, self._settings.site)
+        if found is not None:
+            _check(found, str(found), writes=writes)
+        elif writes:
+            _check_root(results)
+        return found
+
+    def _identity(self) -> Mapping[str, Any] | None:
+        """Return id, seed and creation of the campaign on disk, or of the one that other machines work on, if any."""
+        if self.directory is not None and (self.directory / "campaign.json").exists():
+            return read_campaign(self.directory)
+        if self._settings.fresh or not is_url(self._settings.checkpoint):
             return None
-        return find_campaign(self._config.rootpath / RESULTS, self._testbed, self._settings.site)
+        from ..sweeps.campaigns import find_shared
 
-    def done(self, trials: Sequence[str]) -> set[str]:
-        """Return which of these trials are not to be run again, as the options say."""
-        if self.directory is None or not (self.directory / "campaign.json").exists() or not trials:
-            return set()
-        if self._settings.rerun == "all":
-            return set()
-        with self._open_store(read_campaign(self.directory)["id"]) as store:
-            sync_store(store, self.directory / "records")
-            states = store.states(trials)
-        passed = {trial for trial in trials if states[trial] is State.PASSED}
-        failed = {trial for trial in trials if states[trial] is State.FAILED}
-        if self._settings.rerun == "failed":
-            failed = set()
-        self.passed_before, self.failed_before = len(passed), len(failed)
-        return passed | failed
+        assert self._settings.checkpoint is not None
+        return find_shared(
+            self._settings.checkpoint, testbed=self._testbed, site=self._settings.site, name=self._given_name()
+        )
 
-    def _open_store(self, campaign: str) -> SqliteStore:
+    def _given_name(self) -> str | None:
+        # A directory that was named is a campaign that was named; others are known by testbed and site.
+        return self.directory.name if self._settings.campaign is not None and self.directory is not None else None
+
+    def look(self, trials: Sequence[str]) -> dict[str, Known]:
+        """Return what is known of these trials. Trials of which nothing is known may be left out."""
+        identity = self._identity()
+        if identity is None or not trials:
+            return {}
+        with self._open_store(identity["id"]) as store:
+            if self.directory is not None and (self.directory / "records").is_dir():
+                self.faults += sync_store(store, self.directory / "records")
+            return store.look(trials)
+
+    def _open_store(self, campaign: str) -> CheckpointStore:
+        if self._settings.checkpoint is not None:
+            where = self._settings.checkpoint
+            if not is_url(where):
+                where = os.path.join(self._config.invocation_params.dir, where)
+            try:
+                return open_store(where, campaign=campaign)
+            except CampaignError as error:
+                raise CampaignError(f"--execo-checkpoint: {error}") from error
         try:
             directory = Path(self._config.cache.mkdir("execo"))
         except (AttributeError, OSError):
             # No cache (-p no:cacheprovider, or a read-only project): beside the records it serves as well.
             assert self.directory is not None
-            return SqliteStore(self.directory / "checkpoint.sqlite", campaign=campaign)
-        return SqliteStore(directory / f"{campaign}.sqlite", campaign=campaign)
+            return open_store(self.directory / "checkpoint.sqlite", campaign=campaign)
+        return open_store(directory / f"{campaign}.sqlite", campaign=campaign)
 
     # during the run
 
@@ -100,14 +184,21 @@ class Recording:
         assert self._campaign is not None
         return self._campaign
 
-    def open(self, resumable: Sequence[str], todo: Mapping[str, str]) -> None:
+    @property
+    def _open_parts(self) -> tuple[CheckpointStore, Owner, RecordWriter]:
+        assert self._store is not None
+        assert self._owner is not None
+        assert self._writer is not None
+        return self._store, self._owner, self._writer
+
+    def open(self, planned: Iterable[Planned], todo: Collection[str]) -> None:
         """Create or go on with the campaign, and bring the checkpoint up to date with its records.
 
-        :param resumable: the ids of all trials of sweeps that were collected.
-        :param todo: those to run now, with their tests.
+        :param planned: all trials of sweeps that were collected.
+        :param todo: the ids of those to run now: what is done of them is to be done again.
         """
         if self.directory is not None:
-            self._open(self.directory, resumable, todo)
+            self._open(self.directory, planned, todo)
             return
         results = self._config.rootpath / RESULTS
         try:
@@ -115,47 +206,74 @@ class Recording:
             # Two runs that begin at once must not begin two campaigns.
             with locked(results):
                 self.directory = self._existing() or new_campaign_directory(results, self._settings.site)
-                self._open(self.directory, resumable, todo)
+                self._open(self.directory, planned, todo)
         except OSError as error:
             message = (
                 f"{results}: no campaign can be kept there: {error.strerror}; --execo-campaign=DIR names another place"
             )
             raise CampaignError(message) from error
 
-    def _open(self, directory: Path, resumable: Sequence[str], todo: Mapping[str, str]) -> None:
-        command = ["pytest", *map(str, self._config.invocation_params.args)]
+    def _open(self, directory: Path, planned: Iterable[Planned], todo: Collection[str]) -> None:
+        shared = self._join(directory)
         campaign = Campaign.open(
             directory,
             testbed=self._testbed,
             site=self._settings.site,
-            command=command,
+            command=["pytest", *map(str, self._config.invocation_params.args)],
+            seed=self.seed if shared is None else int(shared["seed"]),
+            identity=None if shared is None else shared["id"],
             source=self._config.rootpath,
         )
+        self.seed = campaign.seed
         self._store = self._open_store(campaign.id)
-        sync_store(self._store, campaign.records_dir)
-        self._store.plan(resumable)
+        campaign.describe(checkpoint=self._store.where, order=self._settings.order)
+        self.faults += sync_store(self._store, campaign.records_dir)
+        known = list(planned)
+        self._store.plan(known)
+        self._planned = {trial.trial for trial in known}
         again = [
-            trial for trial, state in self._store.states(resumable).items() if self._again(state) and trial in todo
+            trial
+            for trial, of in self._store.look([one for one in self._planned if one in todo]).items()
+            if of.state not in (State.TODO, State.CLAIMED)
         ]
         self._store.reopen(again)
-        self._owner = Owner.current(campaign.session)
+        self._owner = Owner.current(campaign.session, records=str(campaign.records_path))
         self._writer = RecordWriter(campaign.records_path)
+        state = git_state(self._config.rootpath) or {}
+        self._commit = {"commit": state.get("commit"), "dirty": state.get("dirty")}
         self._campaign = campaign
         self._beating = threading.Thread(target=self._heartbeats, name="pytest-execo heartbeat", daemon=True)
         self._beating.start()
 
-    def _again(self, state: State) -> bool:
-        # A skipped trial has no result, and why it was skipped may be gone: asking again costs nothing.
-        if state is State.SKIPPED or self._settings.rerun == "all":
-            return True
-        return state is State.FAILED and self._settings.rerun == "failed"
+    def _join(self, directory: Path) -> Mapping[str, Any] | None:
+        """Agree with other machines on which campaign this is, where a database is shared."""
+        if not is_url(self._settings.checkpoint):
+            return None
+        from ..sweeps.campaigns import join_campaign
+
+        assert self._settings.checkpoint is not None
+        here = (directory / "campaign.json").exists()
+        mine = read_campaign(directory) if here else {"id": uuid.uuid4().hex, "seed": self.seed}
+        return join_campaign(
+            self._settings.checkpoint,
+            testbed=self._testbed,
+            site=self._settings.site,
+            name=self._given_name(),
+            fresh=self._settings.fresh,
+            proposal={
+                "id": mine["id"],
+                "name": directory.name,
+                "seed": mine["seed"],
+                "created_at": mine.get("created_at") or iso_date(),
+            },
+            known=here,
+        )
 
     def _heartbeats(self) -> None:
-        assert self._store is not None
-        assert self._owner is not None
+        store, owner, _ = self._open_parts
         while not self._beat.wait(_HEARTBEAT):
             with contextlib.suppress(CampaignError):  # told by the next claim, which nobody suppresses
-                self._store.heartbeat(self._owner)
+                store.heartbeat(owner)
 
     @property
     def written(self) -> Path | None:
@@ -163,112 +281,159 @@ class Recording:
         path = self.campaign.records_path
         return path if path.exists() else None
 
-    def claim(self, trial: TrialOf) -> int | None:
-        """Take a trial; return the number of this attempt, or ``None`` when it is not to be had."""
-        assert self._store is not None
-        assert self._owner is not None
+    def claim(self, trial: TrialOf) -> int | Refusal:
+        """Take a trial; return the number of this attempt, or why it is not to be had."""
+        store, owner, writer = self._open_parts
+        # Better before the trial than after it.
+        writer.check_room()
         # A test without @sweep runs in each session, so there is nothing to share out.
-        if trial.resumable and self._store.claim(self._owner, trial.id) is None:
-            return None
-        return self._store.attempts(trial.id) + 1
+        if not trial.resumable:
+            return store.look([trial.id])[trial.id].attempt + 1
+        if trial.id not in self._planned:  # chosen by a search while the run goes on
+            store.plan([trial.planned()])
+            self._planned.add(trial.id)
+        claim = store.claim(owner, trial.id)
+        if claim is None:
+            state = store.look([trial.id])[trial.id].state
+            return Refusal("held" if state in (State.TODO, State.CLAIMED) else "done")
+        if claim.inherited is not None and self._was_recorded(claim):
+            store.release(owner, trial.id)
+            return Refusal("done")
+        return claim.attempt
 
-    def trial(self, trial: TrialOf, attempt: int) -> Trial:
-        """Return the object that the test gets."""
-        return Trial(
-            id=trial.id,
-            test=trial.test,
-            params=trial.params,
-            repetition=trial.repetition,
-            attempt=attempt,
-            directory=self.campaign.trial_directory(trial.id),
-        )
+    def _was_recorded(self, claim: Claim) -> bool:
+        """Tell whether the dead owner of a claim had written its record, and not lived to note it in the checkpoint."""
+        store, _, _ = self._open_parts
+        assert claim.inherited is not None
+        path = Path(claim.inherited.records)
+        if claim.inherited.records and path.exists():
+            self.faults += sync_file(store, path)
+        return any(one.attempt >= claim.attempt and one.outcome != "pending" for one in store.attempts(claim.trial))
 
-    def keep_logs(self, trial: Trial, failed: Iterable[Activity]) -> None:
-        """Write the whole output of failed processes into the trial's directory."""
-        for number, activity in enumerate(failed, 1):
-            where = re.sub(r"[^\w.-]", "_", str(activity.host or "localhost"))
-            text = activity.report() if isinstance(activity, Process) else activity.describe()
-            with contextlib.suppress(OSError):  # a log is never worth a trial
-                directory = trial.directory / f"attempt-{trial.attempt}"
-                directory.mkdir(exist_ok=True)
-                log = directory / f"process-{number:02d}-{where}.log"
-                log.write_text(f"{text}\n", encoding="utf-8", errors="backslashreplace")
+    def retries(self) -> int:
+        """Return how many retries the campaign has taken."""
+        store, _, _ = self._open_parts
+        return store.retries()
 
-    def finish(
-        self,
-        identity: TrialOf,
-        trial: Trial,
-        *,
-        outcome: str,
-        reason: str | None,
-        error: dict[str, Any] | None,
-        started_at: float,
-        duration: float,
-        nodes: list[str],
-    ) -> None:
-        """Write the record, and only then the checkpoint: records are the truth."""
-        assert self._writer is not None
-        assert self._store is not None
-        assert self._owner is not None
-        ended_at = iso_date(started_at + duration)
-        self._writer.write(
+    def finish(self, trial: TrialOf, result: Result, *, again: bool = False) -> None:
+        """Write the record, and only then the checkpoint: records are the truth.
+
+        :param again: the trial is to do again.
+        """
+        store, owner, writer = self._open_parts
+        ended_at = iso_date(result.started_at + result.duration)
+        writer.write(
             {
                 "schema": "pytest-execo/record/1",
                 "campaign": self.campaign.id,
                 "session": self.campaign.session,
-                "trial": identity.id,
-                "test": identity.test,
-                "params": identity.params,
-                "repetition": identity.repetition,
-                "attempt": trial.attempt,
-                "outcome": outcome,
-                "reason": reason,
-                "started_at": iso_date(started_at),
+                "trial": trial.id,
+                "test": trial.test,
+                "params": trial.params,
+                "repetition": trial.repetition,
+                "attempt": result.attempt,
+                "outcome": result.outcome,
+                "reason": result.reason,
+                "started_at": iso_date(result.started_at),
                 "ended_at": ended_at,
-                "duration": duration,
-                "nodes": nodes,
-                "measurements": trial.measurements,
-                "attachments": trial.attachments,
-                "error": error,
+                "duration": result.duration,
+                "nodes": list(result.nodes),
+                "measurements": dict(result.measurements),
+                "attachments": list(result.attachments),
+                "error": None if result.error is None else dict(result.error),
+                "source": {"digest": result.source, **self._commit},
             }
         )
-        self._store.finish(identity.id, self._owner, outcome, trial.attempt, ended_at=ended_at)
+        store.finish(
+            owner,
+            Attempt(
+                trial.id,
+                result.outcome,
+                result.attempt,
+                ended_at,
+                reason=result.reason,
+                source=result.source,
+                session=self.campaign.session,
+                duration=result.duration,
+            ),
+        )
+        if again:
+            store.reopen([trial.id])
 
-    def finished(self, trials: Sequence[str]) -> int:
+    def give_up(self, trial: TrialOf, attempt: int, reason: str) -> None:
+        """Record an attempt whose process died: pending, and the claim goes back."""
+        now = time.time()
+        self.finish(trial, Result(attempt, "pending", reason, None, now, 0.0, (), {}, (), None))
+
+    def past(self, tests: Collection[str]) -> dict[str, list[Past]]:
+        """Return the finished trials of these tests in the order of their ends: the last attempt at each."""
+        if self.directory is None or not (self.directory / "records").is_dir():
+            return {}
+        last: dict[str, dict[str, Any]] = {}
+        for record in read_records(self.directory / "records"):
+            if record["test"] in tests and record["outcome"] != "pending":
+                known = last.get(record["trial"])
+                if known is None or (record["attempt"], record["ended_at"]) > (known["attempt"], known["ended_at"]):
+                    last[record["trial"]] = record
+        from ..sweeps import canonical_json
+
+        past: dict[str, list[Past]] = {}
+        for record in sorted(last.values(), key=lambda one: str(one["ended_at"])):
+            params = canonical_json(record["params"])
+            known_past = Past(params, int(record["repetition"]), record["outcome"], record["measurements"])
+            past.setdefault(record["test"], []).append(known_past)
+        return past
+
+    def done_elsewhere(self, trials: Sequence[str]) -> int:
         """Return how many of these trials, which other sessions had, have been done meanwhile."""
         if self._store is None or not trials:
             return 0
-        return sum(state not in (State.TODO, State.CLAIMED) for state in self._store.states(trials).values())
+        known = self._store.look(trials).values()
+        return sum(one.state not in (State.TODO, State.CLAIMED) for one in known)
 
     def close(self, exit_status: int, counts: Mapping[str, int]) -> None:
         """End the session in the campaign's description, and give back what is claimed."""
-        assert self._writer is not None
-        assert self._store is not None
-        assert self._owner is not None
+        store, owner, writer = self._open_parts
         self._beat.set()
         if self._beating is not None:
             self._beating.join()
-        self._writer.close()
-        self._store.release(self._owner)
-        self._store.close()
-        self.campaign.describe(exit_status=exit_status, counts=counts)
+        writer.close()
+        try:
+            store.release(owner)
+        finally:
+            store.close()
+            self.campaign.describe(exit_status=exit_status, counts=counts)
         junit = getattr(self._config.option, "xmlpath", None)
         if junit:
             with contextlib.suppress(OSError):  # none was written, or it is there already
                 shutil.copyfile(junit, self.campaign.directory / "junit.xml")
 
 
-def _check(directory: Path, option: str) -> None:
-    """Refuse, before anything is collected or reserved, a directory that can't become or be a campaign's.
+def _check(directory: Path, option: str, *, writes: bool) -> None:
+    """Refuse, before anything is reserved, a directory that can't become or be a campaign's.
 
+    :param writes: whether something is to be written there.
     :raises CampaignError: with one line that names the option.
     """
-    if (directory / "campaign.json").is_file():
-        return
+    held = (directory / "campaign.json").is_file()
     place = next(path for path in (directory, *directory.parents) if path.exists())
     if not place.is_dir():
         raise CampaignError(f"{option}: {place} is a file; name a directory")
-    if place == directory and any(not path.name.startswith(".campaign.") for path in directory.iterdir()):
+    if not held and place == directory and any(not path.name.startswith(".campaign.") for path in directory.iterdir()):
         raise CampaignError(f"{option}: the directory holds other things and no campaign; name a new or an empty one")
-    if not os.access(place, os.W_OK | os.X_OK):
-        raise CampaignError(f"{option}: {place} is not writable; name another directory")
+    for path in (place, directory / "records") if writes else ():
+        # Not permission bits alone: os.access() also knows a file system that is mounted read-only.
+        if path.is_dir() and not os.access(path, os.W_OK | os.X_OK):
+            raise CampaignError(f"{option}: {path} is not writable; name another directory with --execo-campaign=DIR")
+        if path.is_dir():
+            try:
+                check_writable(path)  # permissions do not tell everything: NFS, quotas, a full disk
+            except RecordError as error:
+                raise CampaignError(f"{option}: {error}") from error
+
+
+def _check_root(results: Path) -> None:
+    place = results if results.exists() else results.parent
+    if not place.is_dir() or not os.access(place, os.W_OK | os.X_OK):
+        raise CampaignError(f"{place} is not writable; --execo-campaign=DIR names another place for the results")
+    check_writable(place)

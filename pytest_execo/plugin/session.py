@@ -1,44 +1,52 @@
-"""A run that uses execo: plan → pick trial → set up → run → record → release.
+"""Running tests of an experiment: pick trial → set up → run → record, as often as it takes.
 
 Made when the collected tests show that the run needs it; registered as a plugin object of its own, so that a run
-that uses nothing of execo meets none of these hooks.
+that uses nothing of execo meets none of these hooks. Under pytest-xdist each worker has one.
 """
 
 from __future__ import annotations
 
-import collections
-import contextlib
 import time
-from collections.abc import Generator, Iterable
-from pathlib import Path
+from collections.abc import Generator
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from _pytest.runner import runtestprotocol  # there is no public way to run an item again
 
-from ..errors import CampaignError, ExecoError, InvalidInput
-from ..testbeds import Request, find_testbed
-from . import fixtures, settings, signals, terminal
-from .items import REQUEST, TRIAL, request_of, trial_of
-from .leases import Leases
-from .outcomes import PENDING_EXIT, PendingItems, Verdict, make_pending
+from ..errors import CampaignError, ExecoError
+from ..testbeds import Request
+from . import fixtures
+from .adaptive import Adaptive
+from .items import REQUEST, TRIAL, TrialOf
+from .leases import CurrentLease
+from .outcomes import PendingItems, Verdict, make_pending, make_retried
 from .ownership import Ownership
-from .recording import Recording
-from .usage import asks_for_nodes, uses_execo, uses_nodes
-from .workers import NoWorkers
+from .recording import Refusal, Result
+from .source import source_digest
+from .usage import asks_for_nodes, uses_nodes
 
 if TYPE_CHECKING:
     from ..results import Campaign, Trial
     from ..testbeds import Lease
+    from .experiment import Experiment
+    from .workers import RemoteExperiment
 
 __all__ = ("ExperimentSession",)
 
 
 class _Run:
-    """The trial that runs now."""
+    """The attempt at a trial that runs now."""
 
-    def __init__(self, trial: Trial) -> None:
+    def __init__(self, identity: TrialOf, trial: Trial, failures: int) -> None:
+        self.identity = identity
         self.trial = trial
         self.verdict = Verdict()
+        #: How often the trial had failed in this session before.
+        self.failures = failures
+        #: It has failed, and is to be run again.
+        self.retried = False
+        #: The names of the nodes it ran on.
+        self.nodes: list[str] = []
         self.started_at = time.time()
         self._clock = time.monotonic()
 
@@ -47,159 +55,164 @@ class _Run:
         return time.monotonic() - self._clock
 
 
-class ExperimentSession:
-    """All that one pytest session knows of its experiment. See :meth:`begin`."""
+class _Following:
+    """Stands for the next item while it is not known whether that will be the same one again.
 
-    def __init__(self, session: pytest.Session) -> None:
-        self.session = session
-        self.config: pytest.Config = session.config
-        self.settings: settings.Settings = settings.read(self.config)
-        testbed = find_testbed(self.settings.site, self.settings.testbed)
-        self.leases: Leases = Leases(testbed(self.settings.site, nodes=self.settings.nodes))
-        self.recording: Recording = Recording(self.config, self.settings, testbed.name)
+    In that case all fixtures but those of the function stay.
+    """
+
+    def __init__(self, run: _Run, item: pytest.Item, nextitem: pytest.Item | None) -> None:
+        self._run = run
+        self._item = item
+        self._nextitem = nextitem
+
+    def __bool__(self) -> bool:
+        return self._run.retried or self._nextitem is not None
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._item if self._nextitem is None else self._nextitem, name)
+
+    def listchain(self) -> list[Any]:
+        if self._run.retried:
+            return [*self._item.listchain()[:-1], self]
+        return [] if self._nextitem is None else self._nextitem.listchain()
+
+
+class ExperimentSession:
+    """Runs the items of one pytest process. The books are kept by the experiment, here or in the controller."""
+
+    def __init__(self, config: pytest.Config, experiment: Experiment | RemoteExperiment) -> None:
+        self.config = config
+        self.experiment: Experiment | RemoteExperiment = experiment
+        self.lease: CurrentLease = CurrentLease(experiment)
         self.ownership: Ownership = Ownership()
         self.pending: PendingItems = PendingItems()
-        self.progress: terminal.Progress = terminal.Progress(self.config)
-        self.items: list[pytest.Item] = []
-        self.resumable: list[str] = []
-        #: Trials without an outcome: those to run, less those that passed, failed or were skipped.
-        self.left: int = 0
-        self._waiting: collections.Counter[Request] = collections.Counter()
+        self.adaptive: Adaptive = Adaptive(experiment)
+        #: Items that use nodes and have not run, by what they ask for.
+        self.waiting: dict[Request, int] = {}
         self._run: _Run | None = None
         self._item: pytest.Item | None = None
-        self._sigterm = signals.Sigterm(session)
+        self._deferred: set[pytest.Item] = set()
         self._calling = False
-        self._elsewhere: list[str] = []
-        self._last_lines: list[str] = []
 
-    # collection
-
-    @classmethod
-    def begin(cls, session: pytest.Session, items: list[pytest.Item], faults: Iterable[str]) -> None:
-        """Check, order and thin out the collected tests, and register what runs them.
-
-        :raises pytest.UsageError: with one line for each thing that is wrong; nothing was reserved or written.
-        """
-        from . import SESSION
-
-        config = session.config
-        if hasattr(config, "workerinput"):
-            config.pluginmanager.register(NoWorkers())
-            return
-        lines = list(faults)
-        mine = [item for item in items if uses_execo(item)]
-        for item in mine:
-            try:
-                item.stash[REQUEST] = request_of(item)
-            except InvalidInput as error:
-                lines.append(str(error))
-            if not lines and item.get_closest_marker("execo_sweep") and not item.get_closest_marker("execo_trial"):
-                lines.append(f"{item.nodeid}: @sweep is for functions and methods that pytest can parametrize")
-        if lines:
-            # The items of one sweep share their faults.
-            raise pytest.UsageError("\n".join(dict.fromkeys(lines)))
-        try:
-            self = cls(session)
-            self._select(items, mine)
-        except (InvalidInput, CampaignError) as error:
-            raise pytest.UsageError(str(error)) from None
-        config.stash[SESSION] = self
-        for plugin in (self, self.leases, self.ownership, self.pending, self.progress):
-            config.pluginmanager.register(plugin)
-
-    def _select(self, items: list[pytest.Item], mine: list[pytest.Item]) -> None:
-        """Leave out what is done, and bring together what asks for the same."""
-        trials: dict[str, pytest.Item] = {}
-        for item in mine:
-            trial = item.stash[TRIAL] = trial_of(item)
-            if trial.id in trials and trial.resumable:
-                raise InvalidInput(
-                    f"{item.nodeid} is the same trial as {trials[trial.id].nodeid}: same test and parameters"
-                )
-            trials[trial.id] = item
-        self.resumable = [item.stash[TRIAL].id for item in mine if item.stash[TRIAL].resumable]
-        done = self.recording.done(self.resumable)
-        left_out = [item for item in mine if item.stash[TRIAL].id in done]
-        groups = {request: index for index, request in enumerate(dict.fromkeys(i.stash[REQUEST] for i in mine))}
-        mine = [item for item in mine if item.stash[TRIAL].id not in done]
-        mine.sort(key=lambda item: groups[item.stash[REQUEST]])
-        # What needs no nodes runs before any are taken.
-        items[:] = [item for item in items if TRIAL not in item.stash] + mine
-        self.items, self.left = mine, len(mine)
-        self._waiting.update(item.stash[REQUEST] for item in mine if uses_nodes(item))
-        if left_out:
-            self.config.hook.pytest_deselected(items=left_out)
-
-    def groups(self) -> dict[Request, list[pytest.Item]]:
-        """The tests to run that ask for nodes, by what they ask for."""
-        groups: dict[Request, list[pytest.Item]] = {}
-        for item in self.items:
-            if asks_for_nodes(item):
-                groups.setdefault(item.stash[REQUEST], []).append(item)
-        return groups
-
-    def pytest_report_collectionfinish(self) -> list[str]:
-        return terminal.plan_lines(self)
+    @property
+    def plugins(self) -> tuple[object, ...]:
+        """All that is to be registered with this object, itself included."""
+        return (self, self.lease, self.ownership, self.pending)
 
     # the run
 
     @pytest.hookimpl(tryfirst=True)
-    def pytest_runtestloop(self, session: pytest.Session) -> bool | None:
-        if self.settings.plan:
-            return True  # the loop is done
-        broken = session.testsfailed and not session.config.option.continue_on_collection_errors
-        if session.config.option.collectonly or broken or not self.items:
+    def pytest_runtest_protocol(self, item: pytest.Item, nextitem: pytest.Item | None) -> bool | None:
+        if TRIAL not in item.stash:
             return None
+        refused = self._before(item)
+        if refused is not None:
+            self._no_longer_waits(item)
+            if refused:
+                self.experiment.ended("pending", refused)
+                self.pending.report(item, refused)
+            return True
+        item.ihook.pytest_runtest_logstart(nodeid=item.nodeid, location=item.location)
+        again: _Run | None = self._run
+        while again is not None:
+            again = self._attempt(item, nextitem, again)
+        self._no_longer_waits(item)
+        item.ihook.pytest_runtest_logfinish(nodeid=item.nodeid, location=item.location)
+        return True
+
+    def _before(self, item: pytest.Item) -> str | None:
+        """Get ready for the trial of ``item``; return why it can't run now, "" for a reason that needs no telling."""
+        reason = self._without_nodes(item)
+        if reason is not None:
+            return reason
         try:
-            self.recording.open(self.resumable, {item.stash[TRIAL].id: item.stash[TRIAL].test for item in self.items})
-        except (CampaignError, OSError) as error:
-            given = f"--execo-campaign={self.settings.campaign}" if self.settings.campaign else "execo"
-            message = str(error) if str(error).startswith(given) else f"{given}: {error}"
-            raise pytest.UsageError(message) from None
-        self._sigterm.install()
+            trial = self.adaptive.trial(item)
+        except ExecoError as error:
+            return str(error)
+        if trial is None:
+            self.experiment.spare()
+            return ""
+        taken = self._take(item, trial)
+        if isinstance(taken, Refusal):
+            return self._refused(item, trial, taken)
+        if uses_nodes(item):
+            request = item.stash[REQUEST]
+            if self.lease.lost() or request != self.lease.request:
+                self._end_lease(item)
+            self.lease.enter(request)
+        self._run, self._item = _Run(trial, self._trial(trial, taken), 0), item
         return None
 
-    @pytest.hookimpl(wrapper=True, tryfirst=True)
-    def pytest_runtest_protocol(self, item: pytest.Item) -> Generator[None, Any, Any]:
-        if TRIAL not in item.stash:
-            return (yield)
-        reason = self._begin_trial(item)
-        if reason is not None:
-            self._no_longer_waits(item)
-            self.pending.reasons[item.nodeid] = reason
-            self.progress.ended("pending", reason)
-            return (yield)
+    def _without_nodes(self, item: pytest.Item) -> str | None:
+        if not asks_for_nodes(item):
+            return None
+        request = item.stash[REQUEST]
+        unmet = self.experiment.plan(request).unmet
+        if unmet:
+            return "; ".join(unmet)
+        return self.experiment.broken(request) if uses_nodes(item) else None
+
+    def _refused(self, item: pytest.Item, trial: TrialOf, refusal: Refusal) -> str:
+        if refusal.kind == "done":
+            return ""
+        items = item.session.items
+        if item not in self._deferred and not hasattr(self.config, "workerinput") and trial.resumable:
+            # Its owner may die. Asked once more when all the rest of the group is done.
+            self._deferred.add(item)
+            group = [n for n, other in enumerate(items) if other.stash.get(REQUEST, None) == item.stash[REQUEST]]
+            items.insert(group[-1] + 1, item)
+            if uses_nodes(item):
+                self.waiting[item.stash[REQUEST]] += 1
+            return ""
+        self.experiment.held_elsewhere(trial)
+        return "another session is at work on it"
+
+    def _take(self, item: pytest.Item, trial: TrialOf) -> int | Refusal:
+        try:
+            return self.experiment.begin(trial)
+        except CampaignError as error:
+            self._stop(item, error)
+            return Refusal("done")
+
+    def _stop(self, item: pytest.Item, error: CampaignError) -> None:
+        """End the run: what can't be recorded is for nothing, and so would be the next trial."""
+        if not hasattr(self.config, "workerinput"):
+            pytest.exit(f"execo: {error}", returncode=pytest.ExitCode.INTERNAL_ERROR)
+        # The controller, which has seen the error, says so.
+        item.session.shouldstop = f"execo: {error}"
+
+    def _trial(self, trial: TrialOf, attempt: int) -> Trial:
+        from ..results import Trial
+
+        return Trial(
+            id=trial.id,
+            test=trial.test,
+            params=trial.params,
+            repetition=trial.repetition,
+            attempt=attempt,
+            directory=self.experiment.campaign.trial_directory(trial.id),
+        )
+
+    def _attempt(self, item: pytest.Item, nextitem: pytest.Item | None, run: _Run) -> _Run | None:
+        """Make an attempt at the trial and record it; return the next attempt, when there is to be one."""
+        self._run = run
         try:
             with self.ownership.of_test():
-                result = yield
+                following: Any = _Following(run, item, nextitem) if self.experiment.settings.retries else nextitem
+                runtestprotocol(item, nextitem=following)
         except BaseException as error:
-            assert self._run is not None
-            self._run.verdict.pend(f"interrupted: {type(error).__name__}")
+            run.verdict.pend(f"interrupted: {type(error).__name__}")
             self._end_trial(item)
             raise
         self._end_trial(item)
-        return result
-
-    def _begin_trial(self, item: pytest.Item) -> str | None:
-        """Get ready for the trial of ``item``; return why it can't run now, if so."""
-        request, trial = item.stash[REQUEST], item.stash[TRIAL]
-        if asks_for_nodes(item):
-            unmet = self.leases.plan(request).unmet
-            if unmet:
-                return "; ".join(unmet)
-        if uses_nodes(item):
-            if request in self.leases.broken:
-                return str(self.leases.broken[request]).splitlines()[0]
-            if self.leases.lost() or request != self.leases.request:
-                self._end_lease(item)
-            self.leases.enter(request)
-        attempt = self.recording.claim(trial)
-        if attempt is None:
-            self._elsewhere.append(trial.id)
-            return "another session is at work on it, or has done it"
-        self._run = _Run(self.recording.trial(trial, attempt))
+        if not run.retried:
+            return None
+        taken = self._take(item, run.identity)
+        if isinstance(taken, Refusal):  # another session was quicker
+            return None
         self._item = item
-        return None
+        return _Run(run.identity, self._trial(run.identity, taken), run.failures + 1)
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_runtest_makereport(
@@ -207,19 +220,29 @@ class ExperimentSession:
     ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
         report = yield
         # What is reported while the test is called is a part of it (a subtest); the whole is reported after it.
-        if self._run is not None and TRIAL in item.stash and not self._calling:
-            lost = self.leases.lost() if report.failed and uses_nodes(item) else None
-            if lost is not None:
-                if call.when == "teardown" and call.excinfo is not None:
-                    self._warn_of_teardown(call.excinfo)
-                if self._run.verdict.lost:
-                    report.outcome, report.longrepr = "passed", None  # told already
-                else:
-                    make_pending(report, str(lost))
-                self._run.verdict.lost = True
-                self._run.verdict.pend(str(lost))
+        if self._run is None or TRIAL not in item.stash or self._calling:
+            return report
+        run = self._run
+        if call.when != "teardown" and self.lease.lease is not None and uses_nodes(item):
+            run.nodes = self.lease.lease.nodes.names  # the last test's teardown gives them back
+        lost = self.lease.lost() if report.failed and uses_nodes(item) else None
+        if lost is not None:
+            if call.when == "teardown" and call.excinfo is not None:
+                self._warn_of_teardown(call.excinfo)
+            if run.verdict.lost:
+                report.outcome, report.longrepr = "passed", None  # told already
             else:
-                self._run.verdict.add(report, call)
+                make_pending(report, str(lost))
+            run.verdict.lost = True
+            run.verdict.pend(str(lost))
+            return report
+        run.verdict.add(report, call)
+        # A teardown that fails comes too late: the call has been reported by then.
+        if report.failed and call.when != "teardown" and self.experiment.may_retry(run.failures + 1):
+            run.retried = True
+            make_retried(report)
+        elif report.failed and run.retried:
+            make_retried(report)
         return report
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
@@ -231,49 +254,49 @@ class ExperimentSession:
             self._calling = False
 
     def _end_trial(self, item: pytest.Item) -> None:
-        run, self._run = self._run, None
-        self._item = None
+        run, self._run, self._item = self._run, None, None
         assert run is not None
-        try:
-            self._record(item, run)
-        except CampaignError as error:
-            # Without a record the trial was for nothing, and so would be the next one.
-            pytest.exit(f"execo: {error}", returncode=pytest.ExitCode.INTERNAL_ERROR)
-        self.progress.ended(run.verdict.outcome, run.verdict.reason)
-        self.left -= run.verdict.outcome != "pending"
-        self._no_longer_waits(item)
-
-    def _record(self, item: pytest.Item, run: _Run) -> None:
-        names = self.leases.current.nodes.names if self.leases.current is not None and uses_nodes(item) else []
-        self.recording.finish(
-            item.stash[TRIAL],
-            run.trial,
+        if run.verdict.outcome == "pending":
+            run.retried = False
+        result = Result(
+            attempt=run.trial.attempt,
             outcome=run.verdict.outcome,
             reason=run.verdict.reason,
             error=run.verdict.error,
             started_at=run.started_at,
             duration=run.duration,
-            nodes=names,
+            nodes=run.nodes,
+            measurements=run.trial.measurements,
+            attachments=run.trial.attachments,
+            source=source_digest(item.function),  # type: ignore[attr-defined]
         )
-        self.recording.keep_logs(run.trial, self.ownership.failed())
+        try:
+            self.experiment.finish(run.identity, result, retried=run.retried)
+        except CampaignError as error:
+            self._stop(item, error)
+        if run.verdict.stop is not None:
+            self._stop(item, run.verdict.stop)
+        self.adaptive.ended(item, run.identity, result)
+        self.ownership.keep_logs(run.trial)
 
     def _no_longer_waits(self, item: pytest.Item) -> None:
         """Give the nodes back as soon as no later test asks for them."""
+        if not uses_nodes(item):
+            return
         request = item.stash[REQUEST]
-        if uses_nodes(item):
-            self._waiting[request] -= 1
-        if not self._waiting[request] and self.leases.request == request:
+        self.waiting[request] -= 1
+        if self.lease.request == request and not self.experiment.still_waits(request, self.waiting[request]):
             self._end_lease(item)
 
     def _end_lease(self, item: pytest.Item) -> None:
         """End the lease and the fixtures on it. An error in a fixture's teardown is reported, and the run goes on."""
+        request = self.lease.request
         call = pytest.CallInfo.from_call(
-            self.leases.end, when="teardown", reraise=(pytest.exit.Exception, KeyboardInterrupt)
+            self.lease.end, when="teardown", reraise=(pytest.exit.Exception, KeyboardInterrupt)
         )
         if call.excinfo is None:
             return
-        lost = self.leases.lost()
-        if lost is not None:
+        if request is not None and self.experiment.lost(request) is not None:
             self._warn_of_teardown(call.excinfo)
             return
         report = item.ihook.pytest_runtest_makereport(item=item, call=call)
@@ -282,22 +305,17 @@ class ExperimentSession:
     def _warn_of_teardown(self, excinfo: pytest.ExceptionInfo[BaseException]) -> None:
         """It could not but fail: the nodes it stood on had gone."""
         error = excinfo.exconly().splitlines()[0]
-        terminal.write_line(self.config, f"execo: warning: a fixture's teardown, after its lease was lost: {error}")
+        self.experiment.warn(f"a fixture's teardown, after its lease was lost: {error}")
 
     # what the fixtures ask for
 
     def take_lease(self) -> Lease:
-        """Reserve the nodes of the current group, and note them in the campaign's description."""
-        if self.leases.request is None:  # request.getfixturevalue("nodes"): nobody could see it coming
+        """Return the lease of the current group."""
+        if self.lease.request is None:  # request.getfixturevalue("nodes"): nobody could see it coming
             if self._item is None:
                 pytest.fail(fixtures.UNSEEN, pytrace=False)
-            self.leases.enter(self._item.stash[REQUEST])
-        lease = self.leases.take()
-        with contextlib.suppress(
-            CampaignError
-        ):  # a disk that is full is told by the record, which is worth stopping for
-            self.campaign.describe(nodes=lease.nodes)
-        return lease
+            self.lease.enter(self._item.stash[REQUEST])
+        return self.lease.take()
 
     def trial_of(self, item: pytest.Item) -> Trial:
         """The trial that runs now."""
@@ -308,59 +326,4 @@ class ExperimentSession:
     @property
     def campaign(self) -> Campaign:
         """The campaign; open while tests run."""
-        return self.recording.campaign
-
-    # the end
-
-    @pytest.hookimpl(wrapper=True, tryfirst=True)
-    def pytest_sessionfinish(self, session: pytest.Session) -> Generator[None, None, None]:
-        self._sigterm.ending = True
-        if self.settings.plan:
-            if any(self.leases.plan(request).unmet for request in self.groups()):
-                session.exitstatus = PENDING_EXIT
-        elif not session.config.option.collectonly:
-            self.left -= self.recording.finished(self._elsewhere)
-            self._set_exit_status(session)
-        try:
-            yield
-        finally:
-            self._sigterm.restore()
-            with contextlib.suppress(ExecoError):
-                self.leases.give_back()
-            self._last_lines = terminal.last_lines(self, self._close(session))
-
-    @pytest.hookimpl(trylast=True)
-    def pytest_unconfigure(self, config: pytest.Config) -> None:
-        # Not earlier: after Ctrl-C or pytest.exit() pytest itself prints its last words here.
-        for line in self._last_lines:
-            terminal.write_line(config, line)
-
-    def _set_exit_status(self, session: pytest.Session) -> None:
-        """Nothing green that is not all done and well: see the table in docs/errors.md."""
-        if self._sigterm.came and session.exitstatus == pytest.ExitCode.INTERRUPTED:
-            session.exitstatus = self._sigterm.STATUS
-        if session.exitstatus not in (pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED):
-            return
-        if self.left:
-            session.exitstatus = PENDING_EXIT
-        elif self.recording.failed_before:
-            session.exitstatus = pytest.ExitCode.TESTS_FAILED
-        else:
-            session.exitstatus = pytest.ExitCode.OK
-
-    def _close(self, session: pytest.Session) -> list[Path]:
-        if not self.recording.opened:
-            return []
-        try:
-            self.recording.close(int(session.exitstatus), self.progress.outcomes)
-        except CampaignError as error:
-            terminal.write_line(self.config, f"execo: warning: {error}")
-        return self._pictures()
-
-    def _pictures(self) -> list[Path]:
-        try:
-            made = self.config.hook.pytest_execo_report(config=self.config, campaign=self.recording.campaign)
-        except Exception as error:
-            terminal.write_line(self.config, f"execo: warning: no picture: {type(error).__name__}: {error}")
-            return []
-        return [Path(p) for paths in made for p in ([paths] if isinstance(paths, str | Path) else paths or ())]
+        return self.experiment.campaign

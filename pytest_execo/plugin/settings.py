@@ -12,7 +12,8 @@ from ..testbeds import find_testbed
 
 __all__ = ("Settings", "check", "read")
 
-_RERUN = ("failed", "all")
+_RERUN = ("failed", "changed", "all")
+_ORDERS = ("given", "random")
 
 
 @dataclass(frozen=True)
@@ -23,6 +24,10 @@ class Settings:
     testbed: str | None
     nodes: int | None
     campaign: str | None
+    checkpoint: str | None
+    retries: int
+    retry_budget: int | None
+    order: str
     plan: bool
     rerun: str | None
     fresh: bool
@@ -47,15 +52,21 @@ def read(config: pytest.Config) -> Settings:
     """
     rerun, fresh = config.getoption("execo_rerun"), config.getoption("execo_fresh")
     if rerun is not None and rerun not in _RERUN:
-        raise pytest.UsageError(f"--execo-rerun={rerun}: write failed or all")
+        raise pytest.UsageError(f"--execo-rerun={rerun}: write failed, changed or all")
     if fresh and rerun:
         raise pytest.UsageError(f"--execo-fresh with --execo-rerun={rerun}: a new campaign has nothing to run again")
-    nodes, where = _value(config, "nodes")
+    order, where = _value(config, "order")
+    if order not in _ORDERS:
+        raise pytest.UsageError(f"{where}{order}: write given or random")
     return Settings(
         site=_text(config, "site") or "local",
         testbed=_text(config, "testbed"),
-        nodes=None if nodes is None else _count(nodes, where),
+        nodes=_number(config, "nodes", 1, "a number of nodes"),
         campaign=_text(config, "campaign"),
+        checkpoint=_text(config, "checkpoint"),
+        retries=_number(config, "retries", 0, "how often a failed trial is run again") or 0,
+        retry_budget=_number(config, "retry-budget", 0, "how many retries the campaign may take"),
+        order=order,
         plan=config.getoption("execo_plan"),
         rerun=rerun,
         fresh=fresh,
@@ -64,10 +75,11 @@ def read(config: pytest.Config) -> Settings:
 
 def _value(config: pytest.Config, name: str) -> tuple[str | None, str]:
     """Return the value and how it was given."""
+    word = name.replace("-", "_")
     sources = (
-        (config.getoption(f"execo_{name}"), f"--execo-{name}="),
-        (os.environ.get(f"EXECO_{name.upper()}") or None, f"EXECO_{name.upper()}="),
-        (config.getini(f"execo_{name}") or None, f"execo_{name} = "),
+        (config.getoption(f"execo_{word}"), f"--execo-{name}="),
+        (os.environ.get(f"EXECO_{word.upper()}") or None, f"EXECO_{word.upper()}="),
+        (config.getini(f"execo_{word}") or None, f"execo_{word} = "),
     )
     return next(((value, where) for value, where in sources if value is not None), (None, ""))
 
@@ -79,11 +91,14 @@ def _text(config: pytest.Config, name: str) -> str | None:
     return value
 
 
-def _count(text: str, where: str) -> int:
+def _number(config: pytest.Config, name: str, least: int, what: str) -> int | None:
+    text, where = _value(config, name)
+    if text is None:
+        return None
     try:
         number = int(text)
     except ValueError:
-        number = 0
-    if number < 1:
-        raise pytest.UsageError(f"{where}{text}: write a number of nodes, 1 or more")
+        number = least - 1
+    if number < least:
+        raise pytest.UsageError(f"{where}{text}: write {what}, {least} or more")
     return number

@@ -6,6 +6,7 @@ import collections
 import os
 import shlex
 import sys
+import threading
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,51 +14,80 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from ..results.quarantine import fault_lines
 from ..units import format_duration, iso_date
 
 if TYPE_CHECKING:
     from ..testbeds import Plan, Request
-    from .session import ExperimentSession
+    from .experiment import Experiment
 
-__all__ = ("Progress", "last_lines", "plan_lines", "resume_command", "write_line")
+__all__ = ("Progress", "last_lines", "plan_lines", "resume_command", "write_later_lines", "write_line")
 
 # Seconds between two lines of progress.
 _PROGRESS_PERIOD = 15.0
+_LATER: collections.deque[str] = collections.deque()
 # Options that say how to begin, not what to run: they are not repeated when a run goes on.
 _BEGINNINGS = ("--execo-fresh", "--execo-rerun", "--execo-plan")
 
 
 def write_line(config: pytest.Config, line: str) -> None:
-    """Write a line of our own to the terminal, on a fresh line; nothing when there is no terminal reporter."""
+    """Write a line of our own to the terminal, on a fresh line; nothing when there is no terminal reporter.
+
+    From another thread than the main one it is written later: pytest's terminal is not made for two at once.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        _LATER.append(line)
+        return
     reporter = config.pluginmanager.getplugin("terminalreporter")
     if reporter is not None:
         reporter.ensure_newline()
         reporter.write_line(line)
 
 
-def plan_lines(session: ExperimentSession) -> list[str]:
+def write_later_lines(config: pytest.Config) -> None:
+    """Write what other threads wanted to say."""
+    while _LATER:
+        write_line(config, _LATER.popleft())
+
+
+def plan_lines(config: pytest.Config, experiment: Experiment) -> list[str]:
     """Return what will be run where, after collection."""
-    recording, leases = session.recording, session.leases
-    trials = len(session.items) + recording.passed_before + recording.failed_before
-    lines = [f"execo: site {leases.testbed.site} ({leases.testbed.name}), {_count(trials, 'trial')}: "]
-    before = recording.passed_before + recording.failed_before
-    failed = f" ({recording.failed_before} of them failed)" if recording.failed_before else ""
-    lines[0] += f"{before} done before{failed}, {len(session.items)} to run"
-    if recording.directory is not None and (recording.directory / "campaign.json").exists():
-        lines.append(f"execo: goes on with {_relative(session, recording.directory)}")
-    groups = session.groups()
-    without = len(session.items) - sum(map(len, groups.values()))
-    if session.settings.plan and without:
-        lines.append(f"execo: {_count(without, 'trial')} without nodes")
-    for request, items in groups.items():
-        plan = leases.plan(request)
+    workload, before, settings = experiment.workload, experiment.before, experiment.settings
+    todo, done = workload.trials, before.total()
+    testbed = experiment.pool.testbed
+    failed = f" ({before['failed']} of them failed)" if before["failed"] else ""
+    lines = [
+        f"execo: site {testbed.site} ({testbed.name}), {_count(todo + done, 'trial')}: "
+        f"{done} done before{failed}, {todo} to run"
+    ]
+    directory = experiment.recording.directory
+    if directory is not None and (directory / "campaign.json").exists():
+        lines.append(f"execo: goes on with {_relative(config, directory)}")
+    if experiment.changed:
+        lines.append(
+            f"execo: {experiment.changed} done with an older version of this test; "
+            f"to run again: {resume_command(config)} --execo-rerun=changed"
+        )
+    lines += _faults(config, experiment)
+    for group in workload.groups:
+        if group.request is None:
+            if settings.plan:
+                lines.append(f"execo: {_count(len(group.trials), 'trial')} without nodes")
+            continue
+        plan = experiment.plan(group.request)
         if plan.unmet:
-            lines += [f"execo: {_count(len(items), 'trial')} can't run: {reason}" for reason in plan.unmet]
-        elif session.settings.plan:
-            lines.append(f"execo: {_count(len(items), 'trial')} on {_place(request, plan)}")
-    if session.resumable and session.items and not session.settings.plan:
-        lines.append(f"execo: if it is interrupted, go on with: {resume_command(session.config)}")
+            lines += [f"execo: {_count(len(group.trials), 'trial')} can't run: {reason}" for reason in plan.unmet]
+        elif settings.plan:
+            lines.append(f"execo: {_count(len(group.trials), 'trial')} on {_place(group.request, plan)}")
+    if workload.planned and todo and not settings.plan:
+        lines.append(f"execo: if it is interrupted, go on with: {resume_command(config)}")
     return lines
+
+
+def _faults(config: pytest.Config, experiment: Experiment) -> list[str]:
+    """Return what could not be read of the records, once."""
+    faults, experiment.recording.faults = experiment.recording.faults, []
+    return [f"execo: warning: {line}" for line in fault_lines(faults, config.invocation_params.dir)]
 
 
 def _place(request: Request, plan: Plan) -> str:
@@ -69,31 +99,39 @@ def _place(request: Request, plan: Plan) -> str:
     return f"{_count(plan.nodes, 'node')}{cluster}, {walltime}, start {start}"
 
 
-def last_lines(session: ExperimentSession, pictures: Sequence[Path]) -> list[str]:
+def last_lines(config: pytest.Config, experiment: Experiment, pictures: Sequence[Path]) -> list[str]:
     """Return where the results are and what to do next. The last line is the command that goes on, if there is more."""
-    recording, config = session.recording, session.config
-    if session.settings.plan or config.option.collectonly:
+    recording, before, progress = experiment.recording, experiment.before, experiment.progress
+    if experiment.settings.plan or config.option.collectonly:
         return []
-    lines = []
+    lines = _faults(config, experiment)
     if recording.opened:
-        outcomes = session.progress.outcomes
-        counts = ", ".join(f"{count} {outcome}" for outcome, count in outcomes.items()) or "none run"
-        lines.append(f"execo: {_count(sum(outcomes.values()), 'trial')} in this session: {counts}")
-        lines += [f"execo: {count} pending: {why}" for why, count in session.progress.why_pending.most_common(5)]
-        lines.append(f"execo: campaign {_relative(session, recording.campaign.directory)}")
+        counts = ", ".join(f"{count} {outcome}" for outcome, count in progress.outcomes.items()) or "none run"
+        lines.append(f"execo: {_count(sum(progress.outcomes.values()), 'trial')} in this session: {counts}")
+        lines += [f"execo: {count} pending: {why}" for why, count in progress.why_pending.most_common(5)]
+        if progress.retried:
+            lines.append(f"execo: {_count(progress.retried, 'failed attempt')} tried again")
+        if progress.budget_spent is not None:
+            lines.append(
+                f"execo: the retries of the campaign are used up ({progress.budget_spent}); "
+                "--execo-retry-budget=N allows more"
+            )
+        if experiment.spared:
+            lines.append(f"execo: {_count(experiment.spared, 'trial')} not needed: the sweep's rule was met before")
+        lines.append(f"execo: campaign {_relative(config, recording.campaign.directory)}")
         if recording.written is not None:
-            lines.append(f"execo: records  {_relative(session, recording.written)}")
-        lines += [f"execo: picture  {_relative(session, path)}" for path in pictures]
-    elif recording.directory is not None and recording.passed_before + recording.failed_before:
-        lines.append(f"execo: nothing left to run; campaign {_relative(session, recording.directory)}")
+            lines.append(f"execo: records  {_relative(config, recording.written)}")
+        lines += [f"execo: picture  {_relative(config, path)}" for path in pictures]
+    elif recording.directory is not None and before.total():
+        lines.append(f"execo: nothing left to run; campaign {_relative(config, recording.directory)}")
         lines.append("execo: --execo-rerun=all runs it again, --execo-fresh starts a new campaign")
-    failed = recording.failed_before + session.progress.outcomes["failed"]
-    if failed and session.resumable:
+    failed = before["failed"] + progress.outcomes["failed"]
+    if failed and experiment.workload.planned:
         lines.append(
             f"execo: {_count(failed, 'trial')} failed; to run again: {resume_command(config)} --execo-rerun=failed"
         )
-    if session.left and recording.opened:
-        lines.append(f"execo: {_count(session.left, 'trial')} left; to go on: {resume_command(config)}")
+    if experiment.left and recording.opened:
+        lines.append(f"execo: {_count(experiment.left, 'trial')} left; to go on: {resume_command(config)}")
     return lines
 
 
@@ -122,8 +160,8 @@ def _short(program: str) -> str:
     return name if found is not None and os.path.realpath(found) == os.path.realpath(program) else program
 
 
-def _relative(session: ExperimentSession, path: Path) -> str:
-    relative = os.path.relpath(path, session.config.invocation_params.dir)
+def _relative(config: pytest.Config, path: Path) -> str:
+    relative = os.path.relpath(path, config.invocation_params.dir)
     return str(path) if relative.startswith("..") else relative
 
 
@@ -138,11 +176,13 @@ class Progress:
         self._config = config
         self.outcomes: collections.Counter[str] = collections.Counter()
         self.why_pending: collections.Counter[str] = collections.Counter()
-        self._total = 0
+        #: Failed attempts that were followed by another one.
+        self.retried: int = 0
+        #: The retries that the campaign may take, when a trial was not tried again for it.
+        self.budget_spent: int | None = None
+        #: How many trials are to be run.
+        self.total: int = 0
         self._began = self._told = time.monotonic()
-
-    def pytest_collection_finish(self, session: pytest.Session) -> None:
-        self._total = len(session.items)
 
     def pytest_runtestloop(self) -> None:
         self._began = self._told = time.monotonic()
@@ -157,8 +197,6 @@ class Progress:
             return
         self._told = now
         done = sum(self.outcomes.values())
-        left = (now - self._began) / done * (self._total - done)
+        left = (now - self._began) / done * (self.total - done)
         counts = ", ".join(f"{count} {name}" for name, count in self.outcomes.items())
-        write_line(
-            self._config, f"execo: {done} of {self._total} trials ({counts}), about {format_duration(left)} left"
-        )
+        write_line(self._config, f"execo: {done} of {self.total} trials ({counts}), about {format_duration(left)} left")

@@ -1,24 +1,142 @@
-"""Under pytest-xdist."""
+"""In a pytest-xdist worker: the experiment, as far as a worker may know it. The controller answers."""
 
 from __future__ import annotations
 
+import hashlib
+import pickle
+from collections.abc import Collection, Mapping, Sequence
+from functools import cached_property
+from typing import TYPE_CHECKING
+
 import pytest
 
-from .usage import uses_execo
+from ..errors import LeaseLost
+from ..hosts import Hosts
+from ..sweeps import Planned
+from ..testbeds import Lease, Plan, Request
+from . import settings
+from .broker import Line
+from .experiment import Selection, Workload
+from .items import TrialOf
+from .recording import Past, Refusal, Result
 
-__all__ = ("NoWorkers",)
+if TYPE_CHECKING:
+    from ..results import Campaign
+
+__all__ = ("RemoteExperiment", "RemoteLease")
 
 
-class NoWorkers:
-    """Refuses tests with nodes or trials in a pytest-xdist worker.
+class RemoteLease(Lease):
+    """A lease that the controller holds. Its nodes are described here: they can be used, and not be tampered with."""
 
-    Leases, records and the checkpoint are the business of one process, and a worker is not it. Tests that use
-    nothing of execo run in workers as ever.
+    def __init__(self, experiment: RemoteExperiment, request: Request, nodes: Hosts, end: float | None) -> None:
+        self._experiment = experiment
+        self._request = request
+        self.nodes: Hosts = nodes
+        self.end: float | None = end
+
+    def alive(self) -> bool:
+        """Tell whether the nodes are still ours."""
+        return self._experiment.lost(self._request) is None
+
+    def release(self) -> None:
+        """Say that nothing here stands on the nodes any more; the controller gives them back."""
+        self._experiment.give_back(self._request)
+
+
+class RemoteExperiment:
+    """What :class:`~.experiment.Experiment` offers to those who run tests, asked of the controller.
+
+    What happens twice in every test is asked; what stays the same is remembered.
     """
 
-    @pytest.hookimpl(tryfirst=True)
-    def pytest_runtest_setup(self, item: pytest.Item) -> None:
-        if uses_execo(item):
-            pytest.fail(
-                "execo: tests with nodes or trials do not run in pytest-xdist workers; leave -n out", pytrace=False
-            )
+    def __init__(self, config: pytest.Config) -> None:
+        self._line = Line(config.workerinput["execo"])  # type: ignore[attr-defined]
+        self.settings: settings.Settings = settings.read(config)
+        self._plans: dict[Request, Plan] = {}
+
+    def refuse(self, lines: str) -> None:
+        """Have the controller end the run before it begins, with these lines."""
+        self._line.ask("refuse", lines)
+
+    # before the run
+
+    def select(self, planned: Sequence[Planned], sources: Mapping[str, str | None]) -> Selection:
+        """See :meth:`Experiment.select`. The trials themselves travel once for all workers."""
+        digest = hashlib.sha256(pickle.dumps((planned, sources))).hexdigest()
+        selection: Selection | None = self._line.ask("selected", digest)
+        return selection or self._line.ask("select", digest, planned, sources)  # type: ignore[no-any-return]
+
+    def past(self, tests: Collection[str]) -> dict[str, list[Past]]:
+        """See :meth:`Experiment.past`."""
+        return self._line.ask("past", tests)  # type: ignore[no-any-return]
+
+    def load(self, workload: Workload) -> None:
+        """See :meth:`Experiment.load`."""
+        if not self._line.ask("loaded"):
+            self._line.ask("load", workload)
+
+    def plan(self, request: Request) -> Plan:
+        """See :meth:`Experiment.plan`."""
+        if request not in self._plans:
+            self._plans[request] = self._line.ask("plan", request)
+        return self._plans[request]
+
+    # during the run
+
+    def open(self) -> None:
+        """The controller has opened the campaign before it hands out tests."""
+
+    @cached_property
+    def campaign(self) -> Campaign:
+        """The campaign; open while tests run."""
+        return self._line.ask("campaign")  # type: ignore[no-any-return]
+
+    def take(self, request: Request) -> Lease:
+        """See :meth:`Experiment.take`."""
+        nodes, end = self._line.ask("take", request)
+        return RemoteLease(self, request, nodes, end)
+
+    def broken(self, request: Request) -> str | None:
+        """See :meth:`Experiment.broken`."""
+        return self._line.ask("broken", request)  # type: ignore[no-any-return]
+
+    def lost(self, request: Request) -> LeaseLost | None:
+        """See :meth:`Experiment.lost`."""
+        return self._line.ask("lost", request)  # type: ignore[no-any-return]
+
+    def give_back(self, request: Request) -> None:
+        """See :meth:`Experiment.give_back`."""
+        self._line.ask("give_back", request)
+
+    def still_waits(self, request: Request, here: int) -> bool:
+        """Tell whether a test of the group is still to be run by this worker: only the controller knows."""
+        return bool(self._line.ask("still_waits", request))
+
+    def begin(self, trial: TrialOf) -> int | Refusal:
+        """See :meth:`Experiment.begin`."""
+        return self._line.ask("begin", trial)  # type: ignore[no-any-return]
+
+    def may_retry(self, failures: int) -> bool:
+        """See :meth:`Experiment.may_retry`."""
+        return failures <= self.settings.retries and bool(self._line.ask("may_retry", failures))
+
+    def finish(self, trial: TrialOf, result: Result, *, retried: bool) -> None:
+        """See :meth:`Experiment.finish`."""
+        self._line.ask("finish", trial, result, retried)
+
+    def ended(self, outcome: str, reason: str | None) -> None:
+        """See :meth:`Experiment.ended`."""
+        self._line.ask("ended", outcome, reason)
+
+    def held_elsewhere(self, trial: TrialOf) -> None:
+        """See :meth:`Experiment.held_elsewhere`."""
+        self._line.ask("held_elsewhere", trial)
+
+    def spare(self) -> None:
+        """See :meth:`Experiment.spare`."""
+        self._line.ask("spare")
+
+    def warn(self, message: str) -> None:
+        """See :meth:`Experiment.warn`."""
+        self._line.ask("warn", message)

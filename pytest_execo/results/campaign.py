@@ -54,6 +54,7 @@ class Campaign:
         site: str,
         command: Sequence[str],
         seed: int | None = None,
+        identity: str | None = None,
         source: str | PathLike[str] | None = None,
     ) -> Campaign:
         """Make the campaign, or resume it when it is there, and enter this session.
@@ -61,6 +62,8 @@ class Campaign:
         :param testbed: the name of the testbed; a campaign stays on the one it began with, and on its ``site``.
         :param command: the command line; credentials in it are blanked (:func:`~pytest_execo.results.redact`).
         :param seed: the seed of a campaign that is made now; default: a random one. A resumed one keeps its own.
+        :param identity: the id of a campaign that is made now, when other machines share it; default: a new one. A
+            directory that holds another one is refused.
         :param source: a directory of the experiment's repository. Default: the current one.
         :raises CampaignError: in one line: the directory is of another testbed or site, holds other things, or can't
             be written.
@@ -72,8 +75,10 @@ class Campaign:
             with locked(path / _LOCK_FILE):
                 _refuse_foreign(path)
                 resumed = (path / CAMPAIGN_FILE).exists()
-                data = read_campaign(path) if resumed else _new(path, testbed, site, seed)
+                data = read_campaign(path) if resumed else _new(path, testbed, site, seed, identity)
                 _refuse_other(path, data, testbed, site)
+                if identity is not None and data["id"] != identity:
+                    raise CampaignError(f"{path}: holds campaign {data['id']}, not {identity}; give another directory")
                 campaign = cls(path, data, _session_id())
                 data["sessions"].append(_entry(campaign, command, Path(source or ".")))
                 _save(path, data)
@@ -171,10 +176,10 @@ def _refuse_other(path: Path, data: Mapping[str, Any], testbed: str, site: str) 
             )
 
 
-def _new(path: Path, testbed: str, site: str, seed: int | None) -> dict[str, Any]:
+def _new(path: Path, testbed: str, site: str, seed: int | None, identity: str | None) -> dict[str, Any]:
     return {
         "schema": SCHEMA,
-        "id": uuid.uuid4().hex,
+        "id": identity or uuid.uuid4().hex,
         "name": path.name,
         "testbed": testbed,
         "site": site,

@@ -18,10 +18,11 @@ if TYPE_CHECKING:
 __all__ = ("load",)
 
 _COLUMNS = ("trial", "test", "repetition", "attempt", "outcome", "started_at", "ended_at", "nodes")
+_SOURCE = ("digest", "commit", "dirty")
 _NONFINITE = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}
 
 
-def load(directory: str | PathLike[str], *, attempts: bool = False) -> pd.DataFrame:
+def load(directory: str | PathLike[str], *, attempts: bool = False, source: bool = False) -> pd.DataFrame:
     """Return a table with a row for each trial: its last attempt; of all the attempts when ``attempts``.
 
     Columns: trial, test, repetition, attempt, outcome, started_at and ended_at (dates in UTC), nodes
@@ -29,9 +30,15 @@ def load(directory: str | PathLike[str], *, attempts: bool = False) -> pd.DataFr
     prefix: ``params.nodes``, ``measurements.nodes``. Rows are in the order of their start. Trials that did not
     pass are there too: ``table[table.outcome == "passed"]``.
 
+    Lines that can't be read are left out, with a warning in the log that names the first of them. An attempt that is
+    recorded twice is one.
+
     The measurements ``"NaN"``, ``"Infinity"`` and ``"-Infinity"`` are numbers again.
 
     :param directory: the campaign's directory.
+    :param attempts: all the attempts at a trial, not only the last one.
+    :param source: three more columns say what was run: ``source.digest`` (of the test's source), ``source.commit``
+        and ``source.dirty`` (git); missing where it was not recorded.
     :raises CampaignError: it is not a campaign's.
     :raises ImportError: pandas is missing, which the extra ``pytest-execo[report]`` brings.
     """
@@ -60,6 +67,9 @@ def load(directory: str | PathLike[str], *, attempts: bool = False) -> pd.DataFr
         clash = name in _COLUMNS or name in params
         values = [_number(record["measurements"].get(name)) for record in records]
         columns[f"measurements.{name}" if clash else name] = values
+    if source:
+        for name in _SOURCE:
+            columns[f"source.{name}"] = [_source(record).get(name) for record in records]
     table = pd.DataFrame(columns)
     for name in ("started_at", "ended_at"):
         table[name] = pd.to_datetime(table[name], utc=True, format="ISO8601")
@@ -79,6 +89,11 @@ def _last(records: Iterable[Record]) -> list[Record]:
 def _names(mappings: Iterable[dict[str, Any]]) -> dict[str, None]:
     # A dict, for the order in which they first appear.
     return {name: None for mapping in mappings for name in mapping}
+
+
+def _source(record: Record) -> dict[str, Any]:
+    source = record.get("source")
+    return source if isinstance(source, dict) else {}
 
 
 def _number(value: Any) -> Any:

@@ -13,26 +13,43 @@ if TYPE_CHECKING:
     from .identity import JSON, canonical_json, plain, trial_id
     from .owners import Owner
     from .points import Level, Point
+    from .postgres_store import PostgresStore
     from .space import Space
     from .sqlite_store import SqliteStore
-    from .store import Attempt, CheckpointStore, State
+    from .store import Attempt, CheckpointStore, Claim, Holder, Known, Planned, State
+    from .stores import open_store
+    from .sweeper import ParamSweeper
 
 __all__ = (
     "JSON",
     "Attempt",
     "CheckpointStore",
+    "Claim",
+    "Holder",
+    "Known",
     "Level",
     "Owner",
+    "ParamSweeper",
+    "Planned",
     "Point",
+    "PostgresStore",
     "Space",
     "SqliteStore",
     "State",
     "canonical_json",
+    "open_store",
     "plain",
     "trial_id",
 )
 
 _HOMES = {
+    "ParamSweeper": "sweeper",
+    "open_store": "stores",
+    "PostgresStore": "postgres_store",
+    "Planned": "store",
+    "Known": "store",
+    "Holder": "store",
+    "Claim": "store",
     "JSON": "identity",
     "Attempt": "store",
     "CheckpointStore": "store",

@@ -7,11 +7,13 @@ understood next year. Nothing here may change without a new record schema.
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import json
 import math
 from collections.abc import Callable, Mapping, Sequence
 from enum import Enum
+from pathlib import PurePath
 from typing import Any, TypeAlias
 
 __all__ = ("JSON", "canonical_json", "plain", "trial_id")
@@ -26,8 +28,11 @@ _BITS = 14_000
 def plain(value: object, *, nonfinite: Callable[[float], JSON] | None = None) -> Any:
     """Return ``value`` as plain JSON: a new object made of dict, list, str, int, float, bool and None.
 
-    Tuples become lists. Enumerations of str, int or float become their value, and so do other subclasses. Numbers
-    and arrays of numpy and its kin (whatever has ``dtype`` and ``tolist()``) become numbers and lists.
+    Tuples become lists. Enumerations of str, int or float become their value, and so do other subclasses; other
+    enumerations become the name of the member. Paths become text with ``/``. A frozen dataclass becomes
+    ``{"Disk": {"size": 3}}``. Quantities of pint and its kin (whatever has ``magnitude`` and
+    ``units``) become text. Numbers and arrays of numpy and its kin (whatever has ``dtype`` and ``tolist()``) become
+    numbers and lists.
 
     :param nonfinite: what NaN and infinities become. Default: they are refused, as JSON has no word for them.
     :raises ValueError: when there is no faithful JSON for it; the message is the offending part and the reason.
@@ -65,6 +70,20 @@ def _plain(value: object, nonfinite: Callable[[float], JSON] | None, depth: int)
             if not isinstance(key, str):
                 raise ValueError(f"a mapping with the key {_short(key)}, which is not a str")
         return {_plain(key, nonfinite, 1): _plain(item, nonfinite, depth - 1) for key, item in value.items()}
+    if isinstance(value, Enum):
+        return value.name
+    if isinstance(value, PurePath):
+        return value.as_posix()
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        if not value.__dataclass_params__.frozen:  # type: ignore[attr-defined]
+            raise ValueError(f"{_short(value)}, a dataclass that may change; make it frozen=True")
+        fields = {field.name: getattr(value, field.name) for field in dataclasses.fields(value)}
+        return {type(value).__qualname__: _plain(fields, nonfinite, depth - 1)}
+    if hasattr(value, "magnitude") and hasattr(value, "units"):
+        try:
+            return f"{value:~}"  # the short form of pint: 2 GiB
+        except (TypeError, ValueError):
+            return str(value)
     if hasattr(value, "dtype") and callable(getattr(value, "tolist", None)):
         return _plain(value.tolist(), nonfinite, depth - 1)  # type: ignore[attr-defined]
     raise ValueError(f"{_short(value)}, which is not JSON")

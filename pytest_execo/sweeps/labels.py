@@ -12,7 +12,7 @@ import re
 from collections import Counter
 from collections.abc import Sequence
 
-__all__ = ("join_label", "level_labels")
+__all__ = ("join_label", "level_labels", "long_label")
 
 _LEVEL_LENGTH = 32
 _LABEL_LENGTH = 200
@@ -41,6 +41,11 @@ def level_labels(texts: Sequence[str], keys: Sequence[str]) -> list[str]:
         label if taken[label] == 1 else _hashed(text, key, 32)
         for label, text, key in zip(labels, texts, keys, strict=True)
     ]
+
+
+def long_label(text: str) -> str:
+    """Return the label of one of more levels than can be compared: its beginning, and a hash that tells it apart."""
+    return text if _is_clean(text) else _cut(_AWKWARD.sub("_", text), text, 12, _LEVEL_LENGTH)
 
 
 def join_label(parts: Sequence[str]) -> str:

@@ -1,102 +1,161 @@
 """Parameter spaces: factors, levels, and the points they make.
 
-A space is never listed: its length and any of its points are computed, so that a large space costs what its levels
-cost. Points are numbered with the last factor varying fastest and the repetition slowest: a campaign that is
+A space is never listed: its size and any of its points are computed, so that a space of 10¹⁴⁹ points costs what its
+levels cost. Points are numbered with the last factor varying fastest and the repetition slowest: a campaign that is
 interrupted early has one repetition of everything rather than every repetition of something.
 """
 
 from __future__ import annotations
 
-import keyword
+import json
 import math
 import operator
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from functools import cached_property
-from itertools import islice
-from typing import Any
+from os import PathLike
+from typing import TYPE_CHECKING, Any
 
 from pytest_execo.errors import InvalidSpace
 
-from .identity import canonical_json, plain
-from .labels import join_label, level_labels
-from .points import Level, Point, fresh
+from .constraints import constrained
+from .draws import check_seed, distinct, hashed
+from .factors import check_name, factor_of, shown
+from .labels import join_label
+from .parts import Cell, Choice, Filtered, Part, Picked, Product, Single, Union, Zip
+from .points import Level, Point
+
+if TYPE_CHECKING:
+    from hypothesis.strategies import SearchStrategy
 
 __all__ = ("Level", "Point", "Space")
 
-MAX_LEVELS = 10_000_000
-"""The most levels that a factor may have: what bounds an iterator that never ends."""
+Predicate = Callable[..., Any]
 
 
-class _Factor:
-    """A validated factor: its levels, their plain JSON, and where each of them is."""
+@dataclass(frozen=True)
+class _Layer:
+    """Settings that have equally many repetitions, in one order. The first layer of a space has all its settings."""
 
-    def __init__(self, name: str, levels: tuple[Any, ...]) -> None:
-        self.name = name
-        self.params = tuple(_param(name, number, level) for number, level in enumerate(levels))
-        self.keys = tuple(_key(param) for param in self.params)
-        self.positions: dict[object, int] = {}
-        for number, key in enumerate(self.keys):
-            first = self.positions.setdefault(key, number)
-            if first != number:
-                raise InvalidSpace(_same_twice(name, levels, first, number))
-        # The copy is ours: a list that the caller changes later must not change the space.
-        self.levels = tuple(fresh(level) for level in levels)
-        self.values = tuple(level.value if isinstance(level, Level) else level for level in self.levels)
+    repetitions: int
+    part: Part
 
-    @cached_property
-    def labels(self) -> list[str]:
-        """``name=level`` for each level, made when the first point is asked for."""
-        keys = [canonical_json(param) for param in self.params]
-        texts = [param if isinstance(param, str) else key for param, key in zip(self.params, keys, strict=True)]
-        (name,) = level_labels([self.name], [self.name])
-        return [f"{name}:{label}" for label in level_labels(texts, keys)]
+    @property
+    def size(self) -> int:
+        return self.repetitions * self.part.size
 
 
 class Space:
-    """A full factorial: every combination of the levels of its factors, ``repeat`` times.
+    """A full factorial: every combination of the levels of its factors, ``repeat`` times; and what is made of such.
 
     ::
 
         space = Space(memory=["2GiB", "4GiB"], dirty=[0, 25, 50], repeat=3)
         len(space)        # 18
         space.point(7)    # <Point memory:2GiB-dirty:25-r1>
+        space * other, space | other, space.zip(other), space.where(…), space.sample(100, seed=1), space.shuffled(7)
+
+    A *setting* is a level for each factor; a *point* is a setting in one repetition. Spaces are immutable.
 
     :param factors: a mapping from factor to levels, for names that can't be keywords here (``repeat``).
-    :param repeat: how many times each point is run.
-    :param more: factors by keyword: a collection of levels, or an iterator, which is read to its end. A level is
-        JSON, or a :class:`Level`.
+    :param where: one or several constraints; see :meth:`where`.
+    :param repeat: how many times each setting is run.
+    :param more: factors by keyword: a collection of levels, an iterator, which is read to its end, levels that are
+        computed (:func:`~pytest_execo.sweeps.permutations`), or a mapping from level to the factors that only that
+        level has: ``disk={"ssd": {"model": ["a", "b"]}, "none": {}}``. A level is JSON, an enum, a path, a frozen
+        dataclass, or a :class:`Level`.
     :raises InvalidSpace: in one line, with the factor and what would be right.
     """
 
     def __init__(
-        self, factors: Mapping[str, Iterable[Any]] | None = None, /, *, repeat: int = 1, **more: Iterable[Any]
+        self,
+        factors: Mapping[str, Any] | None = None,
+        /,
+        *,
+        where: Predicate | Iterable[Predicate] | None = None,
+        repeat: int = 1,
+        **more: Any,
     ) -> None:
         if factors is not None and not isinstance(factors, Mapping):
-            raise InvalidSpace(f"factors are {_text(factors)}, not a mapping; write Space(x=[1, 2]) or {{'x': [1, 2]}}")
-        if isinstance(repeat, bool) or not isinstance(repeat, int) or repeat < 1:
-            raise InvalidSpace(f"repeat is {_text(repeat)}; write a whole number from 1")
+            raise InvalidSpace(f"factors are {shown(factors)}, not a mapping; write Space(x=[1, 2]) or {{'x': [1, 2]}}")
         given = dict(factors or {})
         for name in more:
             if name in given:
                 raise InvalidSpace(f"factor {name!r} is given twice; give it once")
-        self._repeat = int(repeat)
-        self._factors = tuple(_factor(name, levels) for name, levels in {**given, **more}.items())
-        self._points = math.prod(len(factor.levels) for factor in self._factors)
+        part: Part = Product([_part(name, levels) for name, levels in {**given, **more}.items()])
+        _check_distinct(part.names)
+        for predicate in [where] if callable(where) else where or ():
+            part = constrained(part, predicate)
+        self._layers: tuple[_Layer, ...] = (_Layer(_repetitions(repeat), part),)
+        self._notes: tuple[Mapping[str, Any], ...] = ()
+
+    @classmethod
+    def _of(cls, layers: Iterable[_Layer], notes: Iterable[Mapping[str, Any]] = ()) -> Space:
+        space = cls.__new__(cls)
+        space._layers = tuple(layers)
+        space._notes = tuple(notes)
+        return space
+
+    @classmethod
+    def of(cls, points: Iterable[Mapping[str, Any]]) -> Space:
+        """Return a space of the settings in a list, in its order; they may have different factors.
+
+        :raises InvalidSpace: one is no mapping, or the same as another; with its place in the list, from 0.
+        """
+        from .listing import Listed
+
+        return cls._of([_Layer(1, Listed.of(points))])
+
+    @classmethod
+    def read(cls, path: str | PathLike[str]) -> Space:
+        """Return a space of the settings in a file.
+
+        CSV: the first line has the factors. A cell that is a JSON number, ``true``, ``false`` or ``null`` is that, any
+        other is text; an empty cell: the setting does not have the factor. JSON: a list of objects.
+
+        :raises InvalidSpace: it can't be read, with file and line.
+        """
+        from .listing import Listed
+
+        return cls._of([_Layer(1, Listed.read(path))])
+
+    # what it has
 
     @property
-    def factors(self) -> dict[str, tuple[Any, ...]]:
-        """The levels by factor, in order, as they were given."""
-        return {factor.name: tuple(fresh(level) for level in factor.levels) for factor in self._factors}
+    def names(self) -> tuple[str, ...]:
+        """The factors, in order; those that only some settings have, too."""
+        return self._settings.names
 
     @property
-    def repeat(self) -> int:
-        """How many times each point is run."""
-        return self._repeat
+    def factors(self) -> dict[str, Sequence[Any]]:
+        """The levels by factor, in order, as they were given; of a factor in several branches, those of all."""
+        found: dict[str, Sequence[Any]] = {}
+        for factor in self._settings.factors():
+            levels = factor.levels
+            known = found.get(factor.name)
+            found[factor.name] = levels if known is None else (*known, *(one for one in levels if one not in known))
+        return {name: found[name] for name in self.names}
+
+    @property
+    def repetitions(self) -> int:
+        """How many times each setting is run; the most, where that differs."""
+        return sum(layer.repetitions for layer in self._layers)
 
     @property
     def size(self) -> int:
-        """The number of trials, exact at any size; ``len()`` is the same, and Python bounds it to 2⁶³-1."""
-        return self._points * self._repeat
+        """The number of points, exact at any size; ``len()`` is the same, and Python bounds it to 2⁶³-1.
+
+        :raises InvalidSpace: a constraint on too many settings to list; such a space can be sampled and iterated.
+        """
+        return sum(layer.size for layer in self._layers)
+
+    @cached_property
+    def _repeats(self) -> bool:
+        return self.repetitions > 1
+
+    @property
+    def _settings(self) -> Part:
+        return self._layers[0].part
 
     def __len__(self) -> int:
         return self.size
@@ -112,50 +171,63 @@ class Space:
         number = operator.index(index)
         if not 0 <= number < self.size:
             raise IndexError(f"point {number} of a space of {self.size}")
-        repetition, rest = divmod(number, self._points)
-        places: list[int] = []
-        for factor in reversed(self._factors):
-            rest, place = divmod(rest, len(factor.levels))
-            places.append(place)
-        places.reverse()
-        chosen = list(zip(self._factors, places, strict=True))
-        parts = [factor.labels[place] for factor, place in chosen]
-        if self._repeat > 1:
-            parts.append(f"r{repetition}")
-        return Point(
-            {factor.name: factor.values[place] for factor, place in chosen},
-            {factor.name: factor.params[place] for factor, place in chosen},
-            repetition,
-            join_label(parts),
-        )
+        before = 0
+        for layer in self._layers:
+            if number < layer.size:
+                repetition, rest = divmod(number, layer.part.size)
+                return self._point(layer.part.cell(rest), before + repetition)
+            number -= layer.size
+            before += layer.repetitions
+        raise AssertionError("the layers have all the points")
 
     def index(self, point: Point) -> int:
         """Return the number of a point: ``space.index(space.point(i)) == i``.
 
         :raises InvalidSpace: when the point is not in this space.
         """
-        params = point._params
-        if params.keys() != {factor.name for factor in self._factors} or not 0 <= point.repetition < self._repeat:
-            raise InvalidSpace(f"{point!r} is not in {self!r}")
-        number = point.repetition
-        for factor in self._factors:
-            place = factor.positions.get(_key(params[factor.name]))
-            if place is None:
-                raise InvalidSpace(f"{point!r} is not in {self!r}")
-            number = number * len(factor.levels) + place
-        return number
+        before = repetitions = 0
+        for layer in self._layers:
+            if 0 <= point.repetition - repetitions < layer.repetitions:
+                number = layer.part.number(point._params)
+                if number is None:
+                    break
+                return before + (point.repetition - repetitions) * layer.part.size + number
+            before += layer.size
+            repetitions += layer.repetitions
+        raise InvalidSpace(f"{point!r} is not in {self!r}")
+
+    def find(self, params_json: str, repetition: int = 0) -> Point:
+        """Return the point with these parameters, given as JSON.
+
+        :raises InvalidSpace: when the space has none.
+        """
+        params = json.loads(params_json)
+        return self.point(self.index(Point({}, params, repetition, params_json, params_json)))
 
     def __iter__(self) -> Iterator[Point]:
-        number = 0
-        while number < self.size:
-            yield self.point(number)
-            number += 1
+        before = 0
+        for layer in self._layers:
+            for repetition in range(before, before + layer.repetitions):
+                for cell in layer.part.cells():
+                    yield self._point(cell, repetition)
+            before += layer.repetitions
 
     def __contains__(self, point: object) -> bool:
         try:
             return isinstance(point, Point) and self.index(point) >= 0
         except InvalidSpace:
             return False
+
+    def _point(self, cell: Cell, repetition: int) -> Point:
+        entries = [factor.entry(place) for factor, place in cell]
+        labels = [entry[3] for entry in entries]
+        if self._repeats:
+            labels.append(f"r{repetition}")
+        # Sorted as texts they are sorted by name: the quote that ends a name comes before all that a name may have.
+        fragments = sorted([entry[4] for entry in entries])
+        return Point._of(entries, repetition, join_label(labels), "{" + ",".join(fragments) + "}")
+
+    # what is made of it
 
     def __mul__(self, other: Space) -> Space:
         """Every combination of both; the repetitions multiply.
@@ -164,10 +236,224 @@ class Space:
         """
         if not isinstance(other, Space):
             return NotImplemented
-        return Space(self.factors, repeat=self._repeat * other._repeat, **other.factors)
+        _check_distinct((*self.names, *other.names))
+        if len(self._layers) > 1 and len(other._layers) > 1:
+            raise InvalidSpace("in both factors of the product the repetitions differ from setting to setting")
+        layers = [
+            _Layer(one.repetitions * two.repetitions, Product([one.part, two.part]))
+            for one in self._layers
+            for two in other._layers
+        ]
+        return self._of(layers, (*self._notes, *other._notes))
+
+    def __or__(self, other: Space) -> Space:
+        """The points of both: those of the first, then those of the second that are not in the first.
+
+        A setting that has 3 repetitions in one and 10 in the other has 10.
+        """
+        if not isinstance(other, Space):
+            return NotImplemented
+        layers: list[_Layer] = []
+        ends = sorted({end for space in (self, other) for end in space._ends()})
+        before = 0
+        for end in ends:
+            parts = [part for part in (self._part_at(before), other._part_at(before)) if part is not None]
+            part = parts[0] if len(parts) == 1 else _united(*parts)
+            layers.append(_Layer(end - before, part))
+            before = end
+        return self._of(layers, (*self._notes, *other._notes))
+
+    def _ends(self) -> list[int]:
+        """The repetitions at which the layers end."""
+        ends, end = [], 0
+        for layer in self._layers:
+            end += layer.repetitions
+            ends.append(end)
+        return ends
+
+    def _part_at(self, repetition: int) -> Part | None:
+        for layer, end in zip(self._layers, self._ends(), strict=True):
+            if repetition < end:
+                return layer.part
+        return None
+
+    def zip(self, other: Space) -> Space:
+        """The first setting of this one with the first of the other, and so on; the repetitions multiply.
+
+        :raises InvalidSpace: they have not the same number of settings, or a factor in common.
+        """
+        if not isinstance(other, Space):
+            raise InvalidSpace(f"zip({shown(other)}): give a space")
+        _check_distinct((*self.names, *other.names))
+        if len(self._layers) > 1 or len(other._layers) > 1:
+            raise InvalidSpace("zip: the repetitions differ from setting to setting; zip first, and repeat then")
+        if self._settings.size != other._settings.size:
+            raise InvalidSpace(
+                f"zip: {self._settings.size} settings with {other._settings.size}; they have to be as many"
+            )
+        layer = _Layer(self.repetitions * other.repetitions, Zip([self._settings, other._settings]))
+        return self._of([layer], (*self._notes, *other._notes))
+
+    def where(self, *predicates: Predicate) -> Space:
+        """Keep the settings for which all predicates are true: ``space.where(lambda memory, vms: memory * vms <= 64)``.
+
+        The names of a predicate's arguments say which factors it looks at; ``**params`` looks at all. A factor that a
+        setting does not have is passed as the argument's default, or ``None``. In a large space, only the combinations
+        of these factors are listed to apply it, so that ``size`` stays exact.
+
+        :raises InvalidSpace: an argument that is no factor; later, with the setting, when a predicate fails.
+        """
+        layers = list(self._layers)
+        for predicate in predicates:
+            layers = [_Layer(layer.repetitions, constrained(layer.part, predicate)) for layer in layers]
+        return self._of(layers, self._notes)
+
+    def repeat(self, times: int) -> Space:
+        """Run each point that many times."""
+        count = _repetitions(times)
+        return self._of([_Layer(layer.repetitions * count, layer.part) for layer in self._layers], self._notes)
+
+    def sample(self, count: int, *, seed: int | str) -> Space:
+        """Draw settings at random, no one twice; each is then repeated as often as the space repeats.
+
+        So ``Space(…, repeat=10).sample(100, seed=1)`` has 1000 points. The same seed draws the same settings on every
+        machine and with every version; a larger sample begins with the smaller one, so that it keeps what was done.
+
+        :param seed: a whole number or a text.
+        :raises InvalidSpace: the space has not so many.
+        """
+        _whole("sample", count)
+        note = {"sample": count, "seed": check_seed(seed)}
+        part, tests = self._settings.relaxed()
+        numbers: list[int] = []
+        tries = 1000 * count + 100_000
+        for tried, number in enumerate(distinct(part.size, seed)):
+            if len(numbers) == count or tried == tries:
+                break
+            if not tests or all(test(part.cell(number)) for test in tests):
+                numbers.append(number)
+        if len(numbers) < count:
+            found = f"{len(numbers)} of {min(tries, part.size)} drawn meet the constraint" if tests else part.size
+            raise InvalidSpace(f"sample({count}) of a space with fewer settings: {found}")
+        return self._restricted(part, numbers, note)
+
+    def _restricted(self, part: Part, numbers: Sequence[int], note: Mapping[str, Any]) -> Space:
+        """Return the settings with these numbers in ``part``, in this order, in all the repetitions that they have."""
+        layers = [_Layer(self._layers[0].repetitions, Picked(part, numbers))]
+        for layer in self._layers[1:]:
+            found = [layer.part.number(_params(part.cell(number))) for number in numbers]
+            kept = [number for number in found if number is not None]
+            if kept:
+                layers.append(_Layer(layer.repetitions, Picked(layer.part, kept)))
+        return self._of(layers, (*self._notes, note))
+
+    def shuffled(self, seed: int | str, *, blocks: Sequence[str] = ()) -> Space:
+        """Put the points into a random order, another one in each repetition.
+
+        That is a randomized complete block design: what drifts with time is not mistaken for the effect of a factor
+        (Jain 1991; Montgomery). The place of a point among others does not depend on which others there are.
+
+        :param blocks: factors whose equal levels stay together, for what is expensive to change:
+            ``shuffled(7, blocks=["cluster"])``; the blocks are in random order too.
+        """
+        check_seed(seed)
+        for name in blocks:
+            if name not in self.names:
+                raise InvalidSpace(f"blocks: no factor {name!r} in {self!r}")
+        layers = []
+        repetition = 0
+        for layer in self._layers:
+            for _ in range(layer.repetitions):
+                order = _order(layer.part, seed, repetition, blocks)
+                layers.append(_Layer(1, Picked(layer.part, order)))
+                repetition += 1
+        return self._of(layers, (*self._notes, {"shuffled": seed, "blocks": list(blocks)}))
+
+    @property
+    def axes(self) -> tuple[int, ...]:
+        """The sizes of the independent components of the settings: those of the factors, in a full factorial."""
+        part = self._settings
+        return tuple(one.size for one in part.parts) if isinstance(part, Product) else (part.size,)
+
+    def at(self, places: Sequence[int]) -> int:
+        """Return the number of the setting at these places of the :attr:`axes`."""
+        axes = self.axes
+        if len(places) != len(axes) or not all(0 <= place < size for place, size in zip(places, axes, strict=True)):
+            raise InvalidSpace(f"at({list(places)}): write a number below each of {list(axes)}")
+        number = 0
+        for place, size in zip(places, axes, strict=True):
+            number = number * size + place
+        return number
+
+    def pick(self, numbers: Iterable[int], *, note: Mapping[str, Any] | None = None) -> Space:
+        """Return the settings with these numbers, in this order, each as often as it is repeated.
+
+        :param note: JSON that says how they were chosen, for :meth:`describe`.
+        :raises InvalidSpace: a number that is given twice, or too large.
+        """
+        listed = [operator.index(number) for number in numbers]
+        size = self._settings.size
+        wrong = next((number for number in listed if not 0 <= number < size), None)
+        if wrong is not None:
+            raise InvalidSpace(f"pick: no setting {wrong} in a space of {size}")
+        if len(set(listed)) != len(listed):
+            raise InvalidSpace("pick: a number is given twice; repeat() runs a setting again")
+        return self._restricted(self._settings, listed, note or {"picked": len(listed)})
+
+    def latin_hypercube(self, count: int, *, seed: int | str) -> Space:
+        """Draw settings that spread evenly over the levels of each factor; see :mod:`~pytest_execo.sweeps.designs`."""
+        from .designs import latin_hypercube
+
+        return latin_hypercube(self, count, seed=seed)
+
+    def sobol(self, count: int, *, seed: int | str) -> Space:
+        """Draw settings that fill the space evenly; see :mod:`~pytest_execo.sweeps.designs`."""
+        from .designs import sobol
+
+        return sobol(self, count, seed=seed)
+
+    def plackett_burman(self) -> Space:
+        """Screen many factors at their first and last level; see :mod:`~pytest_execo.sweeps.designs`."""
+        from .designs import plackett_burman
+
+        return plackett_burman(self)
+
+    def strategy(self) -> SearchStrategy[Point]:
+        """Return a Hypothesis strategy of the settings, as points of repetition 0.
+
+        It shrinks toward the first level of each factor: put the simplest level first, and what ``@given`` reports is
+        the simplest setting that fails.
+        """
+        try:
+            import hypothesis  # noqa: F401
+        except ImportError as error:
+            raise ImportError("strategy() needs Hypothesis: pip install hypothesis") from error
+        return self._settings.strategy().map(lambda cell: self._point(cell, 0))
+
+    def describe(self) -> dict[str, Any]:
+        """Return what it is, as JSON: factors with their number of levels, repetitions, size, and how it was made."""
+        try:
+            size: int | None = self.size
+        except InvalidSpace:
+            size = None
+        levels: dict[str, int] = {}
+        for factor in self._settings.factors():
+            levels[factor.name] = levels.get(factor.name, 0) + factor.size
+        return {
+            "size": size,
+            "factors": {name: levels[name] for name in self.names},
+            "repetitions": self.repetitions,
+            "made": [dict(note) for note in self._notes],
+        }
 
     def _identity(self) -> tuple[object, ...]:
-        return self._repeat, tuple((factor.name, factor.keys) for factor in self._factors)
+        merged: list[list[Any]] = []
+        for layer in self._layers:
+            if merged and merged[-1][1] == layer.part.identity:
+                merged[-1][0] += layer.repetitions
+            else:
+                merged.append([layer.repetitions, layer.part.identity])
+        return tuple(map(tuple, merged))
 
     def __eq__(self, other: object) -> bool:
         return self._identity() == other._identity() if isinstance(other, Space) else NotImplemented
@@ -176,84 +462,74 @@ class Space:
         return hash(self._identity())
 
     def __repr__(self) -> str:
-        factors = " * ".join(f"{factor.name}:{len(factor.levels)}" for factor in self._factors)
-        repeat = f" repeat={self._repeat}" if self._repeat > 1 else ""
-        return f"<Space {factors or 'no factor'}{repeat}>"
+        described = self.describe()
+        factors = " * ".join(f"{name}:{_count(count)}" for name, count in described["factors"].items())
+        size = described["size"]
+        settings = math.prod(described["factors"].values())
+        shown_size = "" if size == settings * self.repetitions else f" size={'?' if size is None else _count(size)}"
+        repeat = f" repeat={self.repetitions}" if self.repetitions > 1 else ""
+        return f"<Space {factors or 'no factor'}{shown_size}{repeat}>"
 
 
-def _factor(name: object, levels: object) -> _Factor:
-    if not isinstance(name, str) or not name.isidentifier() or keyword.iskeyword(name):
-        raise InvalidSpace(
-            f"factor {_text(name)} can't be an argument of a test function; name it like a Python variable"
-        )
-    found = _levels(name, levels)
-    if not found:
-        raise InvalidSpace(f"factor {name!r} has no level; give it at least one, or leave the factor out")
-    return _Factor(name, found)
+def _part(name: object, levels: object) -> Part:
+    if not isinstance(levels, Mapping):
+        return Single(factor_of(name, levels))
+    branches = []
+    for level, below in levels.items():
+        if isinstance(below, Space):
+            if below.repetitions != 1:
+                raise InvalidSpace(f"factor {name!r}: the space below {level!r} repeats; repeat the whole")
+            branches.append(below._settings)
+        elif isinstance(below, Mapping):
+            branches.append(Product([_part(inner, some) for inner, some in below.items()]))
+            _check_distinct(branches[-1].names)
+        else:
+            raise InvalidSpace(
+                f"factor {name!r}: below {level!r} is {shown(below)}; write the factors of that level, {{}} for none"
+            )
+    return Choice(factor_of(check_name(name), list(levels)), branches)
 
 
-def _levels(name: str, levels: object) -> tuple[Any, ...]:
-    if isinstance(levels, str | bytes | bytearray):
-        raise InvalidSpace(
-            f"factor {name!r} is {_text(levels)}, one level rather than several; write [{_text(levels)}]"
-        )
-    if isinstance(levels, Mapping):
-        raise InvalidSpace(
-            f"factor {name!r} is a mapping; conditional levels are not supported, write a list of levels"
-        )
-    if isinstance(levels, set | frozenset):
-        raise InvalidSpace(f"factor {name!r} is a set, which has no stable order; write a sorted list of levels")
-    if not isinstance(levels, Iterable) or isinstance(levels, Level):
-        raise InvalidSpace(f"factor {name!r} is {_text(levels)}, not levels; write [{_text(levels)}]")
-    if isinstance(levels, Collection):
-        try:
-            count = len(levels)
-        except OverflowError:  # a range of more than 2**63-1
-            count = MAX_LEVELS + 1
-        except TypeError as error:  # an array without dimensions has __len__ and no length
-            raise InvalidSpace(f"factor {name!r} is {_text(levels)}, not levels; write [{_text(levels)}]") from error
-    else:
-        # An iterator need not end.
-        levels = tuple(islice(levels, MAX_LEVELS + 1))
-        count = len(levels)
-    if count > MAX_LEVELS:
-        raise InvalidSpace(f"factor {name!r} has more than {MAX_LEVELS} levels; give it fewer")
-    return tuple(_named(level) for level in levels)
+def _united(first: Part, second: Part) -> Part:
+    if first.identity == second.identity:
+        return first
+    for name in first.names:
+        one, two = first.keys(name), second.keys(name)
+        if one is not None and two is not None and one.isdisjoint(two):
+            return Union([first, second])
+    rest = Filtered(second, lambda cell: first.number(_params(cell)) is None, ("not in", first.identity))
+    return Union([first, rest]) if rest.size else first
 
 
-def _named(level: Any) -> Any:
-    # What pytest.param(value, id=…) makes, known by its shape: this package works without pytest.
-    if isinstance(level, tuple) and getattr(level, "_fields", None) == ("values", "marks", "id") and len(level[0]) == 1:
-        return Level(level[0][0], level[2]) if isinstance(level[2], str) else level[0][0]
-    return level
+def _params(cell: Cell) -> dict[str, Any]:
+    return {factor.name: factor.param(place) for factor, place in cell}
 
 
-def _param(name: str, number: int, level: object) -> Any:
-    if isinstance(level, Level):
-        return level.id
-    try:
-        return plain(level)
-    except ValueError as error:
-        where = "" if str(error).startswith(f"{_text(level)},") else f"{_text(level)}: "
-        raise InvalidSpace(
-            f"level {number} of factor {name!r} is {where}{error}; name it: "
-            'pytest.param(value, id="a-name") or Level(value, "a-name")'
-        ) from None
+def _order(part: Part, seed: int | str, repetition: int, blocks: Sequence[str]) -> list[int]:
+    keys: list[tuple[bytes, bytes, int]] = []
+    for number, cell in enumerate(part.cells()):
+        fragments = sorted(factor.fragment(place) for factor, place in cell)
+        block = sorted(factor.fragment(place) for factor, place in cell if factor.name in blocks)
+        keys.append((hashed(seed, str(repetition), *block), hashed(seed, str(repetition), *fragments), number))
+    return [number for _, _, number in sorted(keys)]
 
 
-def _key(param: object) -> object:
-    # The text alone would do; most levels are plain numbers and strings, which are told apart a lot faster.
-    kind = type(param)
-    return (kind.__name__, param) if kind is int or kind is str else canonical_json(param)
+def _check_distinct(names: Sequence[str]) -> None:
+    twice = next((name for place, name in enumerate(names) if name in names[:place]), None)
+    if twice is not None:
+        raise InvalidSpace(f"factor {twice!r} is given twice; give it once")
 
 
-def _same_twice(name: str, levels: tuple[Any, ...], first: int, second: int) -> str:
-    one, other = levels[first], levels[second]
-    if isinstance(one, Level) and isinstance(other, Level):
-        return f"levels {first} and {second} of factor {name!r} have the same id {one.id!r}; give each its own"
-    return f"levels {first} and {second} of factor {name!r} are the same, {_text(other)}; give it once"
+def _repetitions(times: object) -> int:
+    if isinstance(times, bool) or not isinstance(times, int) or times < 1:
+        raise InvalidSpace(f"repeat is {shown(times)}; write a whole number from 1")
+    return int(times)
 
 
-def _text(value: object) -> str:
-    text = " ".join(repr(value).split())
-    return text if len(text) <= 80 else text[:77] + "…"
+def _whole(what: str, count: object) -> None:
+    if isinstance(count, bool) or not isinstance(count, int) or count < 1:
+        raise InvalidSpace(f"{what}({shown(count)}): write how many, a whole number from 1")
+
+
+def _count(number: int) -> str:
+    return str(number) if number < 10**9 else f"{number:.3g}" if number < 10**300 else f"10^{len(str(number)) - 1}"

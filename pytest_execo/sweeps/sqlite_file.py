@@ -11,30 +11,18 @@ from pathlib import Path
 
 from pytest_execo.errors import CheckpointError
 
+from .sql_tables import SCHEMA
+
 __all__ = ("open_database",)
 
 _log = logging.getLogger(__name__)
 
 _APPLICATION = 0x45584543  # "EXEC", where file(1) and we look for it
-_VERSION = 1
+_VERSION = 2
 _BUSY_SECONDS = 30.0
 
-_SCHEMA = (
-    "CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL)",
-    "CREATE TABLE files (name TEXT PRIMARY KEY, position INTEGER NOT NULL)",
-    """CREATE TABLE owners (
-        id INTEGER PRIMARY KEY, session TEXT NOT NULL, host TEXT NOT NULL, pid INTEGER NOT NULL,
-        started REAL NOT NULL, heartbeat REAL NOT NULL, UNIQUE (session, host, pid, started)
-    )""",
-    """CREATE TABLE trials (
-        position INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, outcome TEXT NOT NULL DEFAULT 'todo',
-        owner INTEGER REFERENCES owners (id), attempt INTEGER NOT NULL DEFAULT 0, ended_at TEXT NOT NULL DEFAULT ''
-    )""",
-    # The two questions of every claim, answered from a few rows at any number of trials.
-    "CREATE INDEX free ON trials (position) WHERE outcome = 'todo' AND owner IS NULL",
-    "CREATE INDEX held ON trials (owner) WHERE owner IS NOT NULL",
-    "CREATE INDEX outcomes ON trials (outcome)",
-)
+_NUMBER = "INTEGER PRIMARY KEY"
+_META = "CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL)"
 
 
 def open_database(path: Path, campaign: str | None) -> sqlite3.Connection:
@@ -49,7 +37,7 @@ def open_database(path: Path, campaign: str | None) -> sqlite3.Connection:
             try:
                 return _open(path, campaign)
             except sqlite3.DatabaseError as error:
-                if error.sqlite_errorcode not in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
+                if error.sqlite_errorcode & 0xFF not in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
                     raise
                 aside = _move_aside(path)
                 _log.warning("%s: %s; moved to %s, made anew from the records", path, error, aside.name)
@@ -94,9 +82,12 @@ def _prepare(db: sqlite3.Connection, path: Path, campaign: str | None) -> None:
         raise CheckpointError(
             f"{path}: a checkpoint store of version {version}, newer than {_VERSION}; upgrade pytest-execo or delete it"
         )
-    if version == 0:
-        for statement in _SCHEMA:
-            db.execute(statement)
+    if version < _VERSION:
+        if version == 1:  # of a development version, when a store was nothing but a cache: made anew from the records
+            for table in ("trials", "owners", "files", "meta"):
+                db.execute(f"DROP TABLE {table}")
+        for statement in (_META, *SCHEMA):
+            db.execute(statement.format(number=_NUMBER, text="TEXT"))
         db.execute(f"PRAGMA application_id = {_APPLICATION}")
         db.execute(f"PRAGMA user_version = {_VERSION}")
     if campaign is None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import subprocess
@@ -51,7 +50,6 @@ def test_nodes_are_given_back_after_a_signal(number: signal.Signals) -> None:
         (["nodes", "--nodes=0"], "1 or more"),
         (["nodes", "--nodes=999"], "asks for 999 nodes, local has 256"),
         (["nodes", "--site=mars"], "mars"),
-        (["status", "nowhere"], "nowhere"),
     ],
 )
 def test_errors_are_one_line(
@@ -67,16 +65,3 @@ def test_errors_are_one_line(
     assert captured.err.startswith("pytest-execo: ")
     assert words in captured.err
     assert len(captured.err.splitlines()) == 1
-
-
-def test_status(pytester: pytest.Pytester, capsys: pytest.CaptureFixture[str]) -> None:
-    pytester.makepyfile("from pytest_execo import sweep\n@sweep(x=[1, 2, 3])\ndef test_it(trial, x): assert x != 2\n")
-    pytester.runpytest_inprocess()
-    capsys.readouterr()
-    assert main(["status"]) == 0
-    out = capsys.readouterr().out
-    assert "site local (embedded), 1 sessions" in out
-    assert "2 passed" in out
-    assert "1 failed" in out
-    (campaign,) = Path("execo-results").iterdir()
-    assert json.loads((campaign / "campaign.json").read_text())["sessions"][0]["counts"] == {"passed": 2, "failed": 1}

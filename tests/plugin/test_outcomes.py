@@ -320,11 +320,3 @@ def test_a_broken_report_hook_breaks_nothing(pytester: pytest.Pytester) -> None:
     result = pytester.runpytest_inprocess()
     assert result.ret == pytest.ExitCode.OK
     result.stdout.fnmatch_lines(["execo: warning: no picture: ValueError: no ink"])
-
-
-def test_under_xdist_it_is_refused_in_words(pytester: pytest.Pytester) -> None:
-    pytest.importorskip("xdist")
-    pytester.makepyfile("def test_a(trial): pass\ndef test_b(): pass")
-    result = pytester.runpytest_subprocess("-n1")
-    result.assert_outcomes(passed=1, errors=1)
-    result.stdout.fnmatch_lines(["*leave -n out*"])

@@ -31,7 +31,7 @@ TEST = "def test_it(nodes): raise AssertionError('it ran')"
         ("--execo-nodes=two", ["--execo-nodes=two", "1 or more"]),
         ("--execo-nodes=1.5", ["--execo-nodes=1.5", "1 or more"]),
         ("--execo-site=", ["--execo-site=", "empty"]),
-        ("--execo-rerun=some", ["--execo-rerun=some", "failed or all"]),
+        ("--execo-rerun=some", ["--execo-rerun=some", "failed, changed or all"]),
     ],
 )
 def test_options(pytester: pytest.Pytester, option: str, words: list[str]) -> None:

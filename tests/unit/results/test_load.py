@@ -72,6 +72,29 @@ def test_what_a_trial_does_not_have_is_missing(tmp_path: Path, make_record: Make
     assert table[["a", "b"]].isna().to_numpy().tolist() == [[False, True], [True, False]]
 
 
+def test_what_was_run_is_told_on_demand(tmp_path: Path, make_record: MakeRecord) -> None:
+    source = {"digest": "abc", "commit": "123", "dirty": True}
+    write(tmp_path, make_record(1, source=source), make_record(2), make_record(3, source="nonsense"))
+    assert not [name for name in load(tmp_path).columns if "source" in name]
+    table = load(tmp_path, source=True)
+    assert list(table.columns)[-3:] == ["source.digest", "source.commit", "source.dirty"]
+    assert table.iloc[0, -3:].tolist() == ["abc", "123", True]
+    assert table.iloc[1:, -3:].isna().to_numpy().all()
+
+
+def test_attempts_recorded_twice_are_one_and_bad_lines_are_told(
+    tmp_path: Path, make_record: MakeRecord, caplog: pytest.LogCaptureFixture
+) -> None:
+    write(tmp_path, make_record(1), make_record(1, attempt=2))
+    path = tmp_path / "records" / "s.jsonl"
+    (tmp_path / "records" / "copy.jsonl").write_bytes(path.read_bytes())
+    with path.open("a") as file:
+        file.write("garbage\n")
+    assert load(tmp_path, attempts=True).attempt.tolist() == [1, 2]
+    assert caplog.messages == [f"{path}:3: not JSON; skipped"]
+    assert not (tmp_path / "quarantine").exists()  # reading writes nothing
+
+
 def test_a_campaign_without_records_is_an_empty_table(tmp_path: Path) -> None:
     (tmp_path / "records").mkdir()
     table = load(tmp_path)

@@ -1,0 +1,282 @@
+"""The books of a run: what is to do, what is done, which nodes are held. One for each run, whoever runs the tests.
+
+The process that pytest was started in has it. A pytest-xdist worker has a :class:`~.workers.RemoteExperiment`, which
+asks it.
+"""
+
+from __future__ import annotations
+
+import collections
+import contextlib
+import threading
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import pytest
+
+from ..errors import CampaignError, ExecoError, LeaseLost
+from ..sweeps import Planned, State
+from ..testbeds import Lease, Plan, Request, find_testbed
+from . import settings, terminal
+from .items import TrialOf
+from .leases import LeasePool
+from .recording import Past, Recording, Refusal, Result
+
+if TYPE_CHECKING:
+    from ..results import Campaign
+
+__all__ = ("Experiment", "Group", "Selection", "Workload")
+
+
+@dataclass(frozen=True)
+class Selection:
+    """Which trials are not to be run, and what the order of the others is drawn from."""
+
+    done: frozenset[str]
+    seed: int
+
+
+@dataclass(frozen=True)
+class Group:
+    """Tests that ask for the same nodes, and so share a lease; or tests that need none.
+
+    :param request: what they ask for; ``None``: no nodes.
+    :param trials: the ids of their trials, in order.
+    :param places: their numbers among the items of the run.
+    :param using: the numbers of those that use a fixture which stands on nodes.
+    :param together: whether one process has to run them all.
+    """
+
+    request: Request | None
+    trials: tuple[str, ...]
+    places: tuple[int, ...]
+    using: tuple[int, ...]
+    together: bool
+
+
+@dataclass(frozen=True)
+class Workload:
+    """What a run is to do: the trials of sweeps that it has collected, and those to run now, by group."""
+
+    planned: tuple[Planned, ...]
+    groups: tuple[Group, ...]
+
+    @property
+    def trials(self) -> int:
+        """How many trials are to be run."""
+        return sum(len(group.trials) for group in self.groups)
+
+
+class Experiment:
+    """All that a run knows of its experiment. Safe to use from several threads.
+
+    Life cycle: :meth:`select` → :meth:`load` → :meth:`open` → (:meth:`begin` → :meth:`finish`)* → :meth:`close`.
+
+    :raises InvalidInput: a site or testbed that is not there.
+    :raises CampaignError: a campaign that can't be used.
+    """
+
+    def __init__(self, config: pytest.Config) -> None:
+        self._config = config
+        self.settings: settings.Settings = settings.read(config)
+        testbed = find_testbed(self.settings.site, self.settings.testbed)
+        self.pool: LeasePool = LeasePool(testbed(self.settings.site, nodes=self.settings.nodes))
+        self.recording: Recording = Recording(config, self.settings, testbed.name)
+        self.progress: terminal.Progress = terminal.Progress(config)
+        self.workload: Workload = Workload((), ())
+        #: Trials without an outcome: those to run, less those that passed, failed or were skipped.
+        self.left: int = 0
+        #: Trials of this run that had been done before it, by outcome, and how many of them by another version.
+        self.before: collections.Counter[str] = collections.Counter()
+        self.changed: int = 0
+        #: Repetitions that a rule found to be no longer needed.
+        self.spared: int = 0
+        self._selection: Selection | None = None
+        self._elsewhere: list[str] = []
+        self._retries: int | None = None
+        self._budget: int = 0
+        self._lock = threading.RLock()
+
+    # before the run
+
+    def select(self, planned: Sequence[Planned], sources: Mapping[str, str | None]) -> Selection:
+        """Return which trials are not to be run again, as the options say. Asked once: later answers are the same.
+
+        :param planned: all trials of sweeps that were collected.
+        :param sources: the digest of each test's source.
+        """
+        with self._lock:
+            if self._selection is None:
+                self._selection = Selection(frozenset(self._done(planned, sources)), self.recording.seed)
+            return self._selection
+
+    def _done(self, planned: Sequence[Planned], sources: Mapping[str, str | None]) -> list[str]:
+        if self.settings.rerun == "all":
+            return []
+        done: list[str] = []
+        known = self.recording.look([trial.trial for trial in planned])
+        for trial in planned:
+            of = known.get(trial.trial)
+            # A skipped trial has no result, and why it was skipped may be gone: asking again costs nothing.
+            if of is None or of.state not in (State.PASSED, State.FAILED):
+                continue
+            if of.state is State.FAILED and self.settings.rerun == "failed":
+                continue
+            source = sources.get(trial.test)
+            if None not in (of.source, source) and of.source != source:
+                if self.settings.rerun == "changed":
+                    continue
+                self.changed += 1
+            self.before[of.state.value] += 1
+            done.append(trial.trial)
+        return done
+
+    def past(self, tests: Collection[str]) -> dict[str, list[Past]]:
+        """Return what was recorded of the trials of these tests, in the order of their ends."""
+        with self._lock:
+            return self.recording.past(tests)
+
+    def load(self, workload: Workload) -> None:
+        """Say what the run is to do. Said once: later workloads, the same ones of other workers, change nothing."""
+        with self._lock:
+            if not self.workload.groups and not self.workload.planned:
+                self.workload, self.left = workload, workload.trials
+                self.progress.total = workload.trials
+
+    def plan(self, request: Request) -> Plan:
+        """Return the testbed's plan for a request."""
+        return self.pool.plan(request)
+
+    # during the run
+
+    def open(self) -> None:
+        """Open the campaign. A second call does nothing.
+
+        :raises CampaignError: it can't be kept where it is to be.
+        """
+        with self._lock:
+            if not self.recording.opened:
+                todo = {trial for group in self.workload.groups for trial in group.trials}
+                self.recording.open(self.workload.planned, todo)
+                given = self.settings.retry_budget
+                self._budget = max(10, len(self.workload.planned) // 10) if given is None else given
+
+    @property
+    def campaign(self) -> Campaign:
+        """The campaign; open while tests run."""
+        return self.recording.campaign
+
+    def take(self, request: Request) -> Lease:
+        """Return the lease for a request, and note its nodes in the campaign's description."""
+        lease = self.pool.take(request)
+        with self._lock, contextlib.suppress(CampaignError):
+            # A disk that is full is told by the record, which is worth stopping for.
+            self.campaign.describe(nodes=lease.nodes)
+        return lease
+
+    def broken(self, request: Request) -> str | None:
+        """Return why the lease for a request can't be had, if it was asked for in vain."""
+        error = self.pool.broken.get(request)
+        return str(error).splitlines()[0] if error is not None else None
+
+    def lost(self, request: Request) -> LeaseLost | None:
+        """Return an error when the lease for the request is no longer ours."""
+        return self.pool.lost(request)
+
+    def give_back(self, request: Request) -> None:
+        """Release the lease for a request."""
+        self.pool.give_back(request)
+
+    def begin(self, trial: TrialOf) -> int | Refusal:
+        """Take a trial; return the number of this attempt, or why it is not to be had."""
+        with self._lock:
+            taken = self.recording.claim(trial)
+            if isinstance(taken, Refusal) and taken.kind == "done":
+                self.left -= 1
+            return taken
+
+    def may_retry(self, failures: int) -> bool:
+        """Tell whether a trial that has just failed is run again, and count it if so.
+
+        :param failures: how often it has failed in this session, this time included.
+        """
+        if failures > self.settings.retries:
+            return False
+        with self._lock:
+            # Others may retry too; what they have done by now is in the checkpoint, what we decided is not yet.
+            self._retries = max(self._retries or 0, self.recording.retries())
+            if self._retries >= self._budget:
+                self.progress.budget_spent = self._budget
+                return False
+            self._retries += 1
+            return True
+
+    def finish(self, trial: TrialOf, result: Result, *, retried: bool) -> None:
+        """Write an attempt down.
+
+        :param retried: another attempt follows.
+        :raises CampaignError: it can't be written; without a record the trial was for nothing.
+        """
+        with self._lock:
+            self.recording.finish(trial, result, again=retried)
+            if retried:
+                self.progress.retried += 1
+            else:
+                self.ended(result.outcome, result.reason)
+
+    def ended(self, outcome: str, reason: str | None) -> None:
+        """Count a trial that ended, or could not begin."""
+        with self._lock:
+            self.progress.ended(outcome, reason)
+            self.left -= outcome != "pending"
+
+    def held_elsewhere(self, trial: TrialOf) -> None:
+        """Another session is at work on a trial of ours; when this run ends it may have done it."""
+        with self._lock:
+            self._elsewhere.append(trial.id)
+
+    def give_up(self, trial: TrialOf, attempt: int, reason: str) -> None:
+        """Record an attempt whose process died: it is pending.
+
+        :raises CampaignError: it can't be written.
+        """
+        with self._lock:
+            self.recording.give_up(trial, attempt, reason)
+            self.ended("pending", reason)
+
+    def spare(self) -> None:
+        """Count a trial that turned out to be not needed."""
+        with self._lock:
+            self.spared += 1
+            self.left -= 1
+
+    def still_waits(self, request: Request, here: int) -> bool:
+        """Tell whether a test of the group is still to be run.
+
+        :param here: how many are to be run by the process that asks; here that is all of them.
+        """
+        return here > 0
+
+    def warn(self, message: str) -> None:
+        """Say on the terminal what is no fault of a test."""
+        terminal.write_line(self._config, f"execo: warning: {message}")
+
+    # the end
+
+    def settle(self) -> None:
+        """Look once more at what other sessions had, before it is counted what is left."""
+        with self._lock, contextlib.suppress(CampaignError):
+            self.left -= self.recording.done_elsewhere(self._elsewhere)
+            self._elsewhere = []
+
+    def close(self, exit_status: int) -> None:
+        """Give all nodes back, then end the session in the campaign's description.
+
+        :raises CampaignError: it can't be written.
+        """
+        with contextlib.suppress(ExecoError):
+            self.pool.give_all_back()
+        with self._lock:
+            if self.recording.opened:
+                self.recording.close(exit_status, self.progress.outcomes)

@@ -1,0 +1,30 @@
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+
+import pytest
+
+pytest.register_assert_rewrite("tests.unit.sweeps.store_contract")
+
+from pytest_execo.sweeps import PostgresStore  # noqa: E402
+from tests.integration.postgres import PostgresServer  # noqa: E402
+from tests.unit.sweeps.store_contract import Clock, Open, StoreContract  # noqa: E402
+
+pytestmark = pytest.mark.integration
+
+
+class TestPostgresStore(StoreContract):
+    numbers = itertools.count()
+
+    # One database: the campaigns in it are to know nothing of each other.
+    @pytest.fixture(scope="class")
+    def url(self, postgres_server: PostgresServer) -> Iterator[str]:
+        postgres_server.execute("CREATE DATABASE contract")
+        yield postgres_server.url("contract")
+        postgres_server.execute("DROP DATABASE contract WITH (FORCE)")
+
+    @pytest.fixture
+    def open_store(self, url: str, clock: Clock) -> Open:
+        campaign = f"c{next(self.numbers)}"
+        return lambda: PostgresStore(url, campaign=campaign, clock=clock)
