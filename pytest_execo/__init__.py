@@ -58,7 +58,9 @@ if TYPE_CHECKING:
     from .results import Trial as Trial
     from .results import load as load
     from .sweeps import Level as Level
+    from .sweeps import ParamSweeper as ParamSweeper
     from .sweeps import Space as Space
+    from .sweeps import Until as Until
     from .testbeds import Lease as Lease
     from .testbeds import Request as Request
     from .testbeds import Testbed as Testbed
@@ -117,7 +119,7 @@ _ROOMS = {
     ),
     **dict.fromkeys(("TaktukGet", "TaktukPut", "TaktukRemote"), "processes.taktuk"),
     **dict.fromkeys(("Lease", "Request", "Testbed"), "testbeds"),
-    **dict.fromkeys(("Level", "Space"), "sweeps"),
+    **dict.fromkeys(("Level", "ParamSweeper", "Space", "Until"), "sweeps"),
     **dict.fromkeys(("Campaign", "Trial", "load"), "results"),
     "sweep": "plugin.sweep",
 }

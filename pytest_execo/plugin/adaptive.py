@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from ..errors import InvalidSpace
+from ..sweeps.points import Point
 from .generation import Swept, swept
 from .items import TRIAL, TrialOf, test_name, trial_at
 from .recording import Past, Result
@@ -58,15 +59,21 @@ class Adaptive:
 
     def ended(self, item: pytest.Item, trial: TrialOf, result: Result) -> None:
         """Learn from an attempt that has ended."""
+        self._learn(item, trial, Past(trial.params_json, trial.repetition, result.outcome, result.measurements))
+
+    def refused(self, item: pytest.Item, trial: TrialOf) -> None:
+        """A trial that was chosen is not to be had: another session is at work on it, or has done it."""
+        self._learn(item, trial, Past(trial.params_json, trial.repetition, "pending", {}))
+
+    def _learn(self, item: pytest.Item, trial: TrialOf, past: Past) -> None:
         found = swept(item)
-        if found is None or result.outcome == "pending":
+        if found is None:
             return
         sweep, _ = found
-        past = Past(trial.params_json, trial.repetition, result.outcome, result.measurements)
-        if sweep.design.until is not None:
-            self._note(sweep, trial.test, past)
-        elif sweep.design.search is not None:
+        if sweep.design.search is not None:
             self._tell(sweep, self._searches[trial.test], past)
+        elif sweep.design.until is not None and past.outcome != "pending":
+            self._note(sweep, trial.test, past)
 
     # repetitions
 
@@ -82,9 +89,9 @@ class Adaptive:
     def _note(self, sweep: Swept, test: str, past: Past) -> None:
         assert sweep.design.until is not None
         self._done[test][past.params_json] += 1
-        value = past.measurements.get(sweep.design.until.measurement)
-        if past.outcome == "passed" and isinstance(value, int | float):
-            self._values[test].setdefault(past.params_json, []).append(float(value))
+        value = sweep.design.until.value(past.measurements)
+        if past.outcome == "passed" and value is not None:
+            self._values[test].setdefault(past.params_json, []).append(value)
 
     # searches
 
@@ -103,14 +110,16 @@ class Adaptive:
         params: dict[str, Any] = item.callspec.params  # type: ignore[attr-defined]
         for name in sweep.names:
             params[name] = point.values.get(name)
-        return trial_at(item, test, point)
+        return trial_at(item, test, sweep, point)
 
     def _tell(self, sweep: Swept, search: Search, past: Past) -> None:
         assert sweep.design.space is not None
         try:
-            point = sweep.design.space.find(past.params_json, past.repetition)
+            setting = sweep.design.space.find(past.params_json)
         except InvalidSpace:  # recorded when the space had other levels
             return
+        # How often a setting is repeated is the search's own business.
+        point = Point(setting.values, setting.params, past.repetition, setting.label, setting.params_json)
         from ..sweeps.search import Result as Told
 
         search.tell(point, Told(past.outcome, past.measurements))

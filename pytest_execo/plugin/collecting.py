@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING
 import pytest
 
 from ..errors import CampaignError, InvalidInput
+from ..sweeps import Planned
 from ..testbeds import Request
 from .experiment import Experiment, Group, Workload
-from .generation import swept
-from .items import REQUEST, TRIAL, Requests, TrialOf, trial_of
+from .items import REQUEST, TRIAL, About, Reader, TrialOf
 from .session import ExperimentSession
 from .source import source_digest
-from .usage import asks_for_nodes, uses_execo, uses_nodes
+from .usage import uses_execo
 
 if TYPE_CHECKING:
     from .workers import RemoteExperiment
@@ -58,20 +58,20 @@ def _begin(
 ) -> ExperimentSession:
     lines = list(faults)
     mine = [item for item in items if uses_execo(item)]
-    requests = Requests()
+    reader = Reader()
     for item in mine:
         try:
-            item.stash[REQUEST] = requests.of(item)
+            item.stash[REQUEST], _ = reader.request(item)
         except InvalidInput as error:
             lines.append(str(error))
-        if not lines and item.get_closest_marker("execo_sweep") and swept(item) is None:
+        if not lines and reader.about(item).sweep is None and item.get_closest_marker("execo_sweep"):
             lines.append(f"{item.nodeid}: @sweep is for functions and methods that pytest can parametrize")
     if lines:
         # The items of one sweep share their faults.
         raise pytest.UsageError("\n".join(dict.fromkeys(lines)))
     try:
         self = ExperimentSession(session.config, experiment)
-        left_out = _select(self, items, mine)
+        left_out = _select(self, items, mine, reader)
     except (InvalidInput, CampaignError) as error:
         raise pytest.UsageError(str(error)) from None
     if left_out:
@@ -81,58 +81,56 @@ def _begin(
     return self
 
 
-def _select(self: ExperimentSession, items: list[pytest.Item], mine: list[pytest.Item]) -> list[pytest.Item]:
+def _select(
+    self: ExperimentSession, items: list[pytest.Item], mine: list[pytest.Item], reader: Reader
+) -> list[pytest.Item]:
     """Leave out what is done, and bring together what asks for the same. Return what was left out."""
     trials: dict[str, pytest.Item] = {}
+    planned: list[Planned] = []
+    tests: dict[str, pytest.Item] = {}
     adaptive: set[str] = set()
     for item in mine:
-        trial = item.stash[TRIAL] = trial_of(item)
-        if trial.id in trials and trial.resumable:
+        trial = item.stash[TRIAL] = reader.trial(item)
+        if trial.resumable and trial.id in trials:
             raise InvalidInput(
                 f"{item.nodeid} is the same trial as {trials[trial.id].nodeid}: same test and parameters"
             )
         trials[trial.id] = item
-        if trial.resumable and _is_adaptive(item):
+        tests.setdefault(trial.test, item)
+        sweep = reader.about(item).sweep
+        if sweep is not None and sweep.adapts:
             adaptive.add(trial.test)
+        if sweep is not None and sweep.design.search is None:
+            planned.append(trial.planned())
     if adaptive:
         self.adaptive.learn(adaptive)
     experiment = self.experiment
-    planned = tuple(item.stash[TRIAL].planned() for item in mine if item.stash[TRIAL].resumable and not _is_slot(item))
-    sources = {item.stash[TRIAL].test: source_digest(item.function) for item in _one_each(mine)}  # type: ignore[attr-defined]
-    selection = experiment.select(planned, sources)
-    left_out = [item for item in mine if item.stash[TRIAL].id in selection.done or _is_used_up(self, item)]
-    groups = {request: index for index, request in enumerate(dict.fromkeys(i.stash[REQUEST] for i in mine))}
-    gone = set(left_out)
-    mine = [item for item in mine if item not in gone]
-    if experiment.settings.order == "random":
-        mine.sort(key=lambda item: _shuffled(selection.seed, item.stash[TRIAL]))
-    mine.sort(key=lambda item: groups[item.stash[REQUEST]])
-    # What needs no nodes runs before any are taken.
-    items[:] = [item for item in items if TRIAL not in item.stash] + mine
+    sources = {test: source_digest(item.function) for test, item in tests.items()}  # type: ignore[attr-defined]
+    selection = experiment.select(tuple(planned), sources)
+    left_out, kept = [], []
     for item in mine:
-        if uses_nodes(item):
+        is_done = item.stash[TRIAL].id in selection.done or _is_used_up(self, item, reader.about(item))
+        (left_out if is_done else kept).append(item)
+    groups = {request: index for index, request in enumerate(dict.fromkeys(i.stash[REQUEST] for i in mine))}
+    if experiment.settings.order == "random":
+        kept.sort(key=lambda item: _shuffled(selection.seed, item.stash[TRIAL]))
+    if len(groups) > 1:
+        kept.sort(key=lambda item: groups[item.stash[REQUEST]])
+    # What needs no nodes runs before any are taken.
+    items[:] = [item for item in items if TRIAL not in item.stash] + kept
+    for item in kept:
+        if reader.about(item).uses_nodes:
             request = item.stash[REQUEST]
             self.waiting[request] = self.waiting.get(request, 0) + 1
-    experiment.load(Workload(planned, tuple(_groups(items))))
+    experiment.load(Workload(tuple(planned), tuple(_groups(items, reader))))
     return left_out
 
 
-def _is_slot(item: pytest.Item) -> bool:
-    found = swept(item)
-    return found is not None and found[0].design.search is not None
-
-
-def _is_used_up(self: ExperimentSession, item: pytest.Item) -> bool:
+def _is_used_up(self: ExperimentSession, item: pytest.Item, about: About) -> bool:
     """Tell whether a slot of a search was used by an earlier session."""
-    found = swept(item)
-    if found is None or found[0].design.search is None:
+    if about.sweep is None or about.sweep.design.search is None:
         return False
-    return found[1] < self.adaptive.ended_before(item.stash[TRIAL].test)
-
-
-def _one_each(items: Sequence[pytest.Item]) -> Iterable[pytest.Item]:
-    """One item of each test."""
-    return {item.stash[TRIAL].test: item for item in items}.values()
+    return about.sweep.number(item) < self.adaptive.ended_before(about.name)
 
 
 def _shuffled(seed: int, trial: TrialOf) -> tuple[int, bytes]:
@@ -141,25 +139,24 @@ def _shuffled(seed: int, trial: TrialOf) -> tuple[int, bytes]:
     return trial.repetition, hashlib.sha256(f"{seed}:{trial.id}".encode()).digest()
 
 
-def _groups(items: Sequence[pytest.Item]) -> Iterable[Group]:
+def _groups(items: Sequence[pytest.Item], reader: Reader) -> Iterable[Group]:
     members: dict[tuple[Request | None, str], list[tuple[int, pytest.Item]]] = {}
     for place, item in enumerate(items):
         if TRIAL not in item.stash:
             continue
-        request = item.stash[REQUEST] if asks_for_nodes(item) else None
-        # A rule or a search learns from what its own process has measured.
-        test = item.stash[TRIAL].test if request is None and _is_adaptive(item) else ""
-        members.setdefault((request, test), []).append((place, item))
-    for (request, test), group in members.items():
+        about = reader.about(item)
+        request, marked = reader.request(item)
+        if not (marked or about.uses_nodes):
+            # A rule or a search learns from what its own process has measured.
+            adapts = about.sweep is not None and about.sweep.adapts
+            members.setdefault((None, about.name if adapts else ""), []).append((place, item))
+        else:
+            members.setdefault((request, ""), []).append((place, item))
+    for (request_, test), group in members.items():
         yield Group(
-            request=request,
+            request=request_,
             trials=tuple(item.stash[TRIAL].id for _, item in group),
             places=tuple(place for place, _ in group),
-            using=tuple(place for place, item in group if uses_nodes(item)),
-            together=request is not None or bool(test),
+            using=tuple(place for place, item in group if reader.about(item).uses_nodes),
+            together=request_ is not None or bool(test),
         )
-
-
-def _is_adaptive(item: pytest.Item) -> bool:
-    found = swept(item)
-    return found is not None and (found[0].design.until is not None or found[0].design.search is not None)

@@ -93,6 +93,8 @@ class Experiment:
         #: Repetitions that a rule found to be no longer needed.
         self.spared: int = 0
         self._selection: Selection | None = None
+        #: Finished trials that are run again, with the number of their last attempt.
+        self._again: dict[str, int] = {}
         self._elsewhere: list[str] = []
         self._retries: int | None = None
         self._budget: int = 0
@@ -112,25 +114,27 @@ class Experiment:
             return self._selection
 
     def _done(self, planned: Sequence[Planned], sources: Mapping[str, str | None]) -> list[str]:
-        if self.settings.rerun == "all":
-            return []
         done: list[str] = []
         known = self.recording.look([trial.trial for trial in planned])
         for trial in planned:
             of = known.get(trial.trial)
-            # A skipped trial has no result, and why it was skipped may be gone: asking again costs nothing.
-            if of is None or of.state not in (State.PASSED, State.FAILED):
+            if of is None or of.state not in (State.PASSED, State.FAILED, State.SKIPPED):
                 continue
-            if of.state is State.FAILED and self.settings.rerun == "failed":
+            changed = None not in (of.source, sources.get(trial.test)) and of.source != sources[trial.test]
+            if self._is_again(of.state, changed):
+                self._again[trial.trial] = of.attempt
                 continue
-            source = sources.get(trial.test)
-            if None not in (of.source, source) and of.source != source:
-                if self.settings.rerun == "changed":
-                    continue
-                self.changed += 1
+            self.changed += changed
             self.before[of.state.value] += 1
             done.append(trial.trial)
         return done
+
+    def _is_again(self, state: State, changed: bool) -> bool:
+        rerun = self.settings.rerun
+        # A skipped trial has no result, and why it was skipped may be gone: asking again costs nothing.
+        if state is State.SKIPPED or rerun == "all":
+            return True
+        return (rerun == "failed" and state is State.FAILED) or (rerun == "changed" and changed)
 
     def past(self, tests: Collection[str]) -> dict[str, list[Past]]:
         """Return what was recorded of the trials of these tests, in the order of their ends."""
@@ -158,7 +162,8 @@ class Experiment:
         with self._lock:
             if not self.recording.opened:
                 todo = {trial for group in self.workload.groups for trial in group.trials}
-                self.recording.open(self.workload.planned, todo)
+                again = {trial: attempt for trial, attempt in self._again.items() if trial in todo}
+                self.recording.open(self.workload.planned, again)
                 given = self.settings.retry_budget
                 self._budget = max(10, len(self.workload.planned) // 10) if given is None else given
 

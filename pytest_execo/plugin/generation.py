@@ -36,6 +36,19 @@ class Swept:
     #: Whether each item has a mark with its number: where it can't be told from pytest's own numbers.
     marked: bool
 
+    def number(self, item: pytest.Item) -> int:
+        """Return the number of an item among those of the sweep."""
+        if self.marked:
+            mark = item.get_closest_marker("execo_trial")
+            assert mark is not None
+            return int(mark.args[0])
+        return int(item.callspec.indices[self.names[0]])  # type: ignore[attr-defined]
+
+    @property
+    def adapts(self) -> bool:
+        """Whether it decides as it goes which trials are run."""
+        return self.design.until is not None or self.design.search is not None
+
 
 _SWEPT: pytest.StashKey[dict[str, Swept]] = pytest.StashKey()
 
@@ -45,12 +58,7 @@ def swept(item: pytest.Item) -> tuple[Swept, int] | None:
     parent = item.parent
     functions = parent.stash.get(_SWEPT, None) if parent is not None else None
     found = functions.get(getattr(item, "originalname", "")) if functions else None
-    if found is None:
-        return None
-    mark = item.get_closest_marker("execo_trial") if found.marked else None
-    if mark is not None:
-        return found, mark.args[0]
-    return found, item.callspec.indices[found.names[0]]  # type: ignore[attr-defined]
+    return None if found is None else (found, found.number(item))
 
 
 def generate(metafunc: pytest.Metafunc) -> str | None:
@@ -100,7 +108,7 @@ def _design(metafunc: pytest.Metafunc) -> Design:
     :raises InvalidSpace: what is wrong with them.
     """
     # The decorator nearest to the function varies slowest, as with stacked pytest.mark.parametrize.
-    designs = [_read(metafunc, mark.args[0]) for mark in reversed(list(metafunc.definition.iter_markers(MARK)))]
+    designs = [_read(metafunc, mark.args[0]) for mark in metafunc.definition.iter_markers(MARK)]
     spaces = [design.space for design in designs if design.space is not None]
     for space in spaces:
         _check_names(metafunc, space)

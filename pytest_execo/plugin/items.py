@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,10 +15,11 @@ from ..errors import InvalidRequest
 from ..sweeps import Planned, Point, canonical_json, trial_id
 from ..testbeds.contract import Request
 from ..units import parse_duration
-from .generation import swept
+from .generation import Swept, swept
 from .nearest import nearest
+from .usage import uses_nodes
 
-__all__ = ("REQUEST", "TRIAL", "Requests", "TrialOf", "test_name", "trial_at", "trial_of")
+__all__ = ("REQUEST", "TRIAL", "About", "Reader", "TrialOf", "test_name", "trial_at")
 
 #: What the item asks the testbed for.
 REQUEST: pytest.StashKey[Request] = pytest.StashKey()
@@ -50,22 +52,56 @@ class TrialOf:
         return Planned(self.id, self.test, self.params_json, self.repetition)
 
 
-class Requests:
-    """Reads the marker ``execo`` of items. Items with the same marks, the many of a sweep, share the reading."""
+@dataclass(frozen=True, slots=True)
+class About:
+    """What all items of one test function have in common."""
+
+    #: The qualified name of the test: no parameters, so that it stays when display ids change.
+    name: str
+    #: Whether it needs nodes reserved.
+    uses_nodes: bool
+    sweep: Swept | None
+
+
+class Reader:
+    """Reads collected items. What the many of a sweep have in common is read once."""
 
     def __init__(self) -> None:
-        self._read: dict[tuple[int, ...], Request] = {}
+        self._requests: dict[tuple[int, ...], Request] = {}
+        self._tests: dict[tuple[int, str], About] = {}
 
-    def of(self, item: pytest.Item) -> Request:
-        """Return what the markers of the item ask for; nearer ones win, key by key.
+    def about(self, item: pytest.Item) -> About:
+        """Return what is true of all items of the test."""
+        key = id(item.parent), getattr(item, "originalname", None) or item.name
+        found = self._tests.get(key)
+        if found is None:
+            number = swept(item)
+            sweep = number[0] if number is not None else None
+            found = self._tests[key] = About(test_name(item), uses_nodes(item), sweep)
+        return found
+
+    def request(self, item: pytest.Item) -> tuple[Request, bool]:
+        """Return what the markers of the item ask for, nearer ones win, key by key; and whether there is any.
 
         :raises InvalidRequest: with one line that says where and what would be right.
         """
         marks = list(item.iter_markers("execo"))
         key = tuple(map(id, marks))  # the marks live as long as the items
-        if key not in self._read:
-            self._read[key] = _request(item, marks)
-        return self._read[key]
+        if key not in self._requests:
+            self._requests[key] = _request(item, marks)
+        return self._requests[key], bool(marks)
+
+    def trial(self, item: pytest.Item) -> TrialOf:
+        """Return which trial the item is. A slot of a search has no parameters so far, and a name for the slot."""
+        about = self.about(item)
+        if about.sweep is None:
+            params = canonical_json(dict(_other_params(item, ())))
+            identity = trial_id(about.name, json.loads(params), 0)
+            return TrialOf(identity, about.name, params, 0, resumable=False)
+        number = about.sweep.number(item)
+        if not about.sweep.points:
+            return TrialOf(f"slot {number} of {about.name}", about.name, "{}", 0, resumable=True)
+        return trial_at(item, about.name, about.sweep, about.sweep.points[number])
 
 
 def _request(item: pytest.Item, marks: list[pytest.Mark]) -> Request:
@@ -107,27 +143,20 @@ def _at(item: pytest.Item, message: str) -> str:
     return f"{path}:{(line or 0) + 1}: {message}"
 
 
-def trial_of(item: pytest.Item) -> TrialOf:
-    """Return which trial the item is. For a slot of a search, which has no parameters so far, a name for the slot."""
-    found = swept(item)
-    test = test_name(item)
-    if found is None:
-        params = canonical_json(dict(_other_params(item)))
-        return TrialOf(trial_id(test, json.loads(params), 0), test, params, 0, resumable=False)
-    sweep, number = found
-    if not sweep.points:
-        return TrialOf(f"slot {number} of {test}", test, "{}", 0, resumable=True)
-    return trial_at(item, test, sweep.points[number])
-
-
-def trial_at(item: pytest.Item, test: str, point: Point) -> TrialOf:
+def trial_at(item: pytest.Item, test: str, sweep: Swept, point: Point) -> TrialOf:
     """Return the trial of ``item`` at a point."""
-    others = {name: value for name, value in _other_params(item) if name not in point.values}
-    params = canonical_json({**others, **point.params}) if others else point.params_json
+    params = point.params_json
+    if len(item.callspec.params) > len(sweep.names):  # type: ignore[attr-defined]
+        params = canonical_json({**dict(_other_params(item, sweep.names)), **point.params})
     # As trial_id() would say, from the text that is there already: this runs for 100 000 items.
-    text = f"[{json.dumps(test, ensure_ascii=False)},{params},{point.repetition}]"
+    text = f"[{_quoted(test)},{params},{point.repetition}]"
     digest = hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:16]
     return TrialOf(digest, test, params, point.repetition, resumable=True)
+
+
+@functools.lru_cache
+def _quoted(text: str) -> str:
+    return json.dumps(text, ensure_ascii=False)
 
 
 def test_name(item: pytest.Item) -> str:
@@ -138,14 +167,10 @@ def test_name(item: pytest.Item) -> str:
     return "::".join([*names, getattr(item, "originalname", None) or item.name])
 
 
-def _other_params(item: pytest.Item) -> Iterator[tuple[str, Any]]:
+def _other_params(item: pytest.Item, ours: Collection[str]) -> Iterator[tuple[str, Any]]:
     """Parameters that pytest.mark.parametrize gave: their value if it is JSON, else a name for it."""
     callspec: Any = getattr(item, "callspec", None)
-    found = swept(item)
-    ours = found[0].names if found is not None else ()
-    if callspec is None or len(callspec.params) == len(ours):
-        return
-    for name, value in callspec.params.items():
+    for name, value in callspec.params.items() if callspec is not None else ():
         if name in ours:
             continue
         try:

@@ -191,14 +191,15 @@ class Recording:
         assert self._writer is not None
         return self._store, self._owner, self._writer
 
-    def open(self, planned: Iterable[Planned], todo: Collection[str]) -> None:
+    def open(self, planned: Iterable[Planned], again: Mapping[str, int]) -> None:
         """Create or go on with the campaign, and bring the checkpoint up to date with its records.
 
         :param planned: all trials of sweeps that were collected.
-        :param todo: the ids of those to run now: what is done of them is to be done again.
+        :param again: trials to run again, each with the number of its last attempt when that was decided: what another
+            session has done since stays done.
         """
         if self.directory is not None:
-            self._open(self.directory, planned, todo)
+            self._open(self.directory, planned, again)
             return
         results = self._config.rootpath / RESULTS
         try:
@@ -206,14 +207,14 @@ class Recording:
             # Two runs that begin at once must not begin two campaigns.
             with locked(results):
                 self.directory = self._existing() or new_campaign_directory(results, self._settings.site)
-                self._open(self.directory, planned, todo)
+                self._open(self.directory, planned, again)
         except OSError as error:
             message = (
                 f"{results}: no campaign can be kept there: {error.strerror}; --execo-campaign=DIR names another place"
             )
             raise CampaignError(message) from error
 
-    def _open(self, directory: Path, planned: Iterable[Planned], todo: Collection[str]) -> None:
+    def _open(self, directory: Path, planned: Iterable[Planned], again: Mapping[str, int]) -> None:
         shared = self._join(directory)
         campaign = Campaign.open(
             directory,
@@ -231,12 +232,8 @@ class Recording:
         known = list(planned)
         self._store.plan(known)
         self._planned = {trial.trial for trial in known}
-        again = [
-            trial
-            for trial, of in self._store.look([one for one in self._planned if one in todo]).items()
-            if of.state not in (State.TODO, State.CLAIMED)
-        ]
-        self._store.reopen(again)
+        now = self._store.look(again).items()
+        self._store.reopen([trial for trial, known in now if known.attempt == again[trial]])
         self._owner = Owner.current(campaign.session, records=str(campaign.records_path))
         self._writer = RecordWriter(campaign.records_path)
         state = git_state(self._config.rootpath) or {}

@@ -135,6 +135,7 @@ class ExperimentSession:
             return ""
         taken = self._take(item, trial)
         if isinstance(taken, Refusal):
+            self.adaptive.refused(item, trial)
             return self._refused(item, trial, taken)
         if uses_nodes(item):
             request = item.stash[REQUEST]

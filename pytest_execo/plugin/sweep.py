@@ -94,7 +94,7 @@ def sweep(
         return space if times == 1 and not isinstance(times, bool) else space.repeat(times)
 
     try:
-        _check(repeat, until, search, trials)
+        _check(where, repeat, until, search, trials)
         rule = {"until": until, "search": search, "trials": trials or 0}
         if isinstance(points, str | os.PathLike):
             if factors:
@@ -107,7 +107,9 @@ def sweep(
     return pytest.mark.execo_sweep.with_args(design)
 
 
-def _check(repeat: object, until: Any, search: Any, trials: Any) -> None:
+def _check(where: object, repeat: object, until: Any, search: Any, trials: Any) -> None:
+    if where is not None and not callable(where) and not isinstance(where, Iterable):
+        raise InvalidSpace(f"where is {where!r}; write a function of factors: where=lambda memory, vms: …")
     if until is not None and (not hasattr(until, "needs_more") or not hasattr(until, "at_most")):
         raise InvalidSpace(f"until is {until!r}; write until=Until('duration', relative=0.05, at_most=30)")
     if until is not None and repeat != 1:

@@ -8,13 +8,16 @@ from . import fixtures
 
 __all__ = ("asks_for_nodes", "uses_execo", "uses_nodes")
 
-_MARKERS = ("execo", "execo_sweep", "execo_trial")
+_MARKERS = frozenset(("execo", "execo_sweep", "execo_trial"))
 # Fixtures that can't be had without nodes.
 _ON_NODES = ("lease", "nodes", "remote")
 
 
 def uses_execo(item: pytest.Item) -> bool:
     """Tell whether the item has one of our markers or asks for one of our fixtures."""
+    for mark in item.own_markers:  # those of its function, and quickly
+        if mark.name in _MARKERS:
+            return True
     marked = any(item.get_closest_marker(name) is not None for name in _MARKERS)
     return marked or any(_asks_for(item, name) for name in fixtures.NAMES)
 

@@ -23,6 +23,7 @@ class _Several(Part):
     """The cells of one part, then those of the next, and so on."""
 
     parts: tuple[Part, ...]
+    _accepts: tuple[Accept | None, ...] = ()
 
     @cached_property
     def _ends(self) -> list[int]:

@@ -8,8 +8,10 @@ from typing import Any
 
 from pytest_execo.errors import InvalidSpace
 
-from .chosen import Filtered
-from .parts import Cell, Part, Product, is_listed
+from .branches import Union
+from .chosen import Filtered, Picked
+from .factors import shown
+from .parts import Cell, Part, Product, Test, is_listed
 from .points import fresh
 
 __all__ = ("constrained",)
@@ -22,26 +24,28 @@ def constrained(part: Part, predicate: Callable[..., Any], names: Sequence[str])
     :raises InvalidSpace: it is not callable, or looks at what is no factor.
     """
     looks_at, defaults = _looks_at(names, predicate)
-    test = _Test(predicate, looks_at, defaults)
-    if not isinstance(part, Product) or is_listed(part):
-        return Filtered(part, test, predicate)
+    return _constrained(part, _Test(predicate, looks_at, defaults), looks_at, predicate)
+
+
+def _constrained(part: Part, test: Test, looks_at: Sequence[str], what: object) -> Part:
+    if isinstance(part, Union):
+        return Union([_constrained(one, test, looks_at, what) for one in part.parts])
+    if is_listed(part):
+        return Filtered(part, test, what)
+    if not set(part.names) & set(looks_at):
+        # It says the same of all these cells.
+        return part if test(()) else Picked(part, ())
+    if not isinstance(part, Product):
+        return Filtered(part, test, what)
     # Too large to list: the components with the factors that the predicate looks at, and nothing else.
     held = [one for one in part.parts if set(one.names) & set(looks_at)]
-    if not held:
-        held = list(part.parts)
-    filtered = Filtered(Product(held), test, predicate)
-    parts: list[Part] = []
-    for one in part.parts:
-        if one is held[0]:
-            parts.append(filtered)
-        elif one not in held:
-            parts.append(one)
-    return Product(parts)
+    filtered = Filtered(Product(held), test, what)
+    return Product([filtered if one is held[0] else one for one in part.parts if one is held[0] or one not in held])
 
 
 def _looks_at(factors: Sequence[str], predicate: Callable[..., Any]) -> tuple[tuple[str, ...], dict[str, Any]]:
     if not callable(predicate):
-        raise InvalidSpace(f"where is {predicate!r}; write a function of factors: where=lambda memory, vms: …")
+        raise InvalidSpace(f"where is {shown(predicate)}; write a function of factors: where=lambda memory, vms: …")
     try:
         parameters = inspect.signature(predicate).parameters.values()
     except (TypeError, ValueError) as error:
@@ -49,7 +53,8 @@ def _looks_at(factors: Sequence[str], predicate: Callable[..., Any]) -> tuple[tu
     names: list[str] = []
     for parameter in parameters:
         if parameter.kind is parameter.VAR_KEYWORD:
-            return tuple(factors), {}
+            names = list(factors)
+            break
         if parameter.kind is parameter.VAR_POSITIONAL or parameter.kind is parameter.POSITIONAL_ONLY:
             raise InvalidSpace(f"where={_name(predicate)}: argument {parameter.name!r} has to be the name of a factor")
         if parameter.name in factors:
@@ -78,10 +83,9 @@ class _Test:
         try:
             return bool(self._predicate(**values))
         except Exception as error:
-            shown = ", ".join(f"{name}={value!r}" for name, value in values.items())
-            raise InvalidSpace(
-                f"where={_name(self._predicate)}: {type(error).__name__}: {error}; at {shown}"
-            ) from error
+            reason = " ".join(f"{type(error).__name__}: {error}".split())
+            setting = ", ".join(f"{name}={shown(value)}" for name, value in values.items())
+            raise InvalidSpace(f"where={_name(self._predicate)}: {reason}; at {setting}") from error
 
 
 def _name(predicate: object) -> str:

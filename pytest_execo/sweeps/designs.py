@@ -66,7 +66,7 @@ def plackett_burman(space: Space) -> Space:
     if not sizes:
         raise InvalidSpace(f"plackett_burman: no factor of {space!r} has two levels")
     pydoe = library("pydoe", "plackett_burman()")
-    # Not the number of factors, for pyDOE knows no design of 28 settings, and so on: the next one, less its last columns.
+    # pyDOE has no design of 28 settings, nor of some other numbers: the next one that it has, less the last columns.
     runs = next(runs for runs in range(4 * (len(sizes) // 4 + 1), 4 * len(sizes) + 5, 4) if _is_known(runs))
     columns = pydoe.pbdesign(runs - 1)[:, : len(sizes)]
     note = {"design": "plackett burman", "library": versions("pydoe")}
@@ -192,8 +192,9 @@ def _words(generators: object) -> Sequence[str]:
         strange = next((letter for letter in name if letter not in letters), None)
         if strange is not None:
             raise InvalidSpace(f"{what}: {word!r} has a letter that is no word of its own: {strange!r}")
-        if known.setdefault(frozenset(name), word) is not word:
+        if frozenset(name) in known:
             raise InvalidSpace(f"{what}: {known[frozenset(name)]!r} and {word!r} would always vary together")
+        known[frozenset(name)] = word
         sign = "-" if word.startswith("-") else ""
         renamed.append(sign + "".join(sorted(letters[letter] for letter in name)))
     return renamed

@@ -81,7 +81,7 @@ def _plain(value: object, nonfinite: Callable[[float], JSON] | None, depth: int)
         return {type(value).__qualname__: _plain(fields, nonfinite, depth - 1)}
     if hasattr(value, "magnitude") and hasattr(value, "units"):
         try:
-            return f"{value:~}"  # the short form of pint: 2 GiB
+            return f"{value:~D}"  # pint's short form, whatever its default is: 2 GiB
         except (TypeError, ValueError):
             return str(value)
     if hasattr(value, "dtype") and callable(getattr(value, "tolist", None)):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from importlib import import_module
 from importlib.metadata import version
 from types import ModuleType
@@ -22,6 +23,7 @@ def library(name: str, what: str) -> ModuleType:
         raise ImportError(f"{what} needs {missing}: pip install 'pytest-execo[design]'") from error
 
 
+@cache
 def versions(*names: str) -> str:
     """Return names and versions, for the note of a design that another version may make differently."""
     return ", ".join(f"{name} {version(name)}" for name in names)

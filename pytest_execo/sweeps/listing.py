@@ -14,7 +14,7 @@ from pytest_execo.errors import InvalidSpace
 
 from .factors import Factor, check_name, factor_of, shown
 from .identity import canonical_json, plain
-from .parts import Cell, Part
+from .parts import Cell, Part, numbered
 from .points import Level
 
 if TYPE_CHECKING:
@@ -130,13 +130,15 @@ class Listed(Part):
         return self._numbers.get(canonical_json(params))
 
     def strategy(self) -> SearchStrategy[Cell]:
-        from hypothesis import strategies as st
-
-        return st.integers(0, self.size - 1).map(self.cell)
+        return numbered(self)
 
     @property
     def identity(self) -> tuple[object, ...]:
         return ("listed", *self._numbers)
+
+    @property
+    def required(self) -> frozenset[str]:
+        return frozenset.intersection(*(frozenset(factor.name for factor, _ in cell) for cell in self._cells))
 
     def factors(self) -> Iterator[Factor]:
         yield from self._factors.values()

@@ -95,7 +95,7 @@ class Part(ABC):
             number += 1
 
     def apart(self, other: Part) -> bool:
-        """Whether it is plain that no cell of this part is in the other: a factor, or all its levels, tell them apart."""
+        """Whether it is plain that no cell is in both: a factor, or all its levels, tell them apart."""
         if self.required - set(other.names) or other.required - set(self.names):
             return True
         for name in self.required & other.required:
@@ -158,7 +158,7 @@ class Product(Part):
         self.names = tuple(name for part in self.parts for name in part.names)
 
     @cached_property
-    def size(self) -> int:  # type: ignore[override]
+    def size(self) -> int:
         return math.prod(part.size for part in self.parts)
 
     def cell(self, number: int) -> Cell:

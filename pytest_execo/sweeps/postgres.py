@@ -82,7 +82,7 @@ def connect(url: str) -> psycopg.Connection[Any]:
         reason = _reason(error, url)
         advice = next(text for words, text in _CONNECT_ADVICE if words in reason)
         raise CheckpointError(f"{without_password(url)}: {reason}; {advice}") from None
-    milliseconds = str(_STATEMENT_TIMEOUT * 1000)
+    milliseconds = str(round(_STATEMENT_TIMEOUT * 1000))
     with explained(url):
         connection.execute(
             "SELECT set_config('statement_timeout', %s, false), set_config('lock_timeout', %s, false)",

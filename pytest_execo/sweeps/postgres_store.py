@@ -242,8 +242,13 @@ def _make(connection: psycopg.Connection[Any], url: str, schema: str) -> None:
 
 
 def _is_made(connection: psycopg.Connection[Any], url: str, schema: str) -> bool:
-    found = connection.execute("SELECT to_regclass(%s)", (f'"{schema}".version',)).fetchone()
-    if found is None or found[0] is None:
+    # The tables themselves: what to_regclass() knows may be older than the lock that was just waited for.
+    found = connection.execute(
+        "SELECT FROM pg_class JOIN pg_namespace ON pg_namespace.oid = relnamespace "
+        "WHERE relname = 'version' AND nspname = %s",
+        (schema,),
+    )
+    if not found.rowcount:
         return False
     row = connection.execute(f'SELECT max(version) FROM "{schema}".version').fetchone()
     version = None if row is None else row[0]

@@ -18,12 +18,16 @@ from typing import TYPE_CHECKING, Any
 
 from pytest_execo.errors import InvalidSpace
 
+from .chosen import Picked
 from .constraints import constrained
-from .draws import check_seed, distinct, hashed
-from .factors import check_name, factor_of, shown
+from .draws import check_seed, distinct
+from .factors import Factor, all_levels, count_levels, shown, told_apart
 from .labels import join_label
-from .parts import Cell, Choice, Filtered, Part, Picked, Product, Single, Union, Zip
+from .nested import check_distinct, nested
+from .order import random_order
+from .parts import Cell, Part, Product, Zip
 from .points import Level, Point
+from .united import params_of, united
 
 if TYPE_CHECKING:
     from hypothesis.strategies import SearchStrategy
@@ -82,10 +86,9 @@ class Space:
         for name in more:
             if name in given:
                 raise InvalidSpace(f"factor {name!r} is given twice; give it once")
-        part: Part = Product([_part(name, levels) for name, levels in {**given, **more}.items()])
-        _check_distinct(part.names)
+        part = nested({**given, **more})
         for predicate in [where] if callable(where) else where or ():
-            part = constrained(part, predicate)
+            part = constrained(part, predicate, part.names)
         self._layers: tuple[_Layer, ...] = (_Layer(_repetitions(repeat), part),)
         self._notes: tuple[Mapping[str, Any], ...] = ()
 
@@ -129,12 +132,22 @@ class Space:
     @property
     def factors(self) -> dict[str, Sequence[Any]]:
         """The levels by factor, in order, as they were given; of a factor in several branches, those of all."""
-        found: dict[str, Sequence[Any]] = {}
+        return {name: all_levels(some) for name, some in self._factors.items()}
+
+    @cached_property
+    def _factors(self) -> dict[str, list[Factor]]:
+        """Each factor by name; several where branches have different levels of it."""
+        found: dict[str, list[Factor]] = {name: [] for name in self.names}
         for factor in self._settings.factors():
-            levels = factor.levels
-            known = found.get(factor.name)
-            found[factor.name] = levels if known is None else (*known, *(one for one in levels if one not in known))
-        return {name: found[name] for name in self.names}
+            known = found[factor.name]
+            if all(factor is not one and factor.identity != one.identity for one in known):
+                known.append(factor)
+        return found
+
+    @cached_property
+    def _apart(self) -> dict[str, str]:
+        """New labels, by fragment, of levels that would read the same: of one factor in two branches."""
+        return {fragment: label for some in self._factors.values() for fragment, label in told_apart(some).items()}
 
     @property
     def repetitions(self) -> int:
@@ -213,14 +226,16 @@ class Space:
             before += layer.repetitions
 
     def __contains__(self, point: object) -> bool:
-        try:
-            return isinstance(point, Point) and self.index(point) >= 0
-        except InvalidSpace:
+        if not isinstance(point, Point):
             return False
+        part = self._part_at(point.repetition)
+        return part is not None and part.has(point._params)
 
     def _point(self, cell: Cell, repetition: int) -> Point:
         entries = [factor.entry(place) for factor, place in cell]
         labels = [entry[3] for entry in entries]
+        if self._apart:
+            labels = [self._apart.get(entry[4], entry[3]) for entry in entries]
         if self._repeats:
             labels.append(f"r{repetition}")
         # Sorted as texts they are sorted by name: the quote that ends a name comes before all that a name may have.
@@ -236,9 +251,11 @@ class Space:
         """
         if not isinstance(other, Space):
             return NotImplemented
-        _check_distinct((*self.names, *other.names))
+        check_distinct((*self.names, *other.names))
         if len(self._layers) > 1 and len(other._layers) > 1:
-            raise InvalidSpace("in both factors of the product the repetitions differ from setting to setting")
+            raise InvalidSpace(
+                "product: both spaces have repetitions that differ, or are shuffled; multiply first, and shuffle then"
+            )
         layers = [
             _Layer(one.repetitions * two.repetitions, Product([one.part, two.part]))
             for one in self._layers
@@ -258,7 +275,7 @@ class Space:
         before = 0
         for end in ends:
             parts = [part for part in (self._part_at(before), other._part_at(before)) if part is not None]
-            part = parts[0] if len(parts) == 1 else _united(*parts)
+            part = parts[0] if len(parts) == 1 else united(*parts)
             layers.append(_Layer(end - before, part))
             before = end
         return self._of(layers, (*self._notes, *other._notes))
@@ -273,7 +290,7 @@ class Space:
 
     def _part_at(self, repetition: int) -> Part | None:
         for layer, end in zip(self._layers, self._ends(), strict=True):
-            if repetition < end:
+            if 0 <= repetition < end:
                 return layer.part
         return None
 
@@ -284,9 +301,11 @@ class Space:
         """
         if not isinstance(other, Space):
             raise InvalidSpace(f"zip({shown(other)}): give a space")
-        _check_distinct((*self.names, *other.names))
+        check_distinct((*self.names, *other.names))
         if len(self._layers) > 1 or len(other._layers) > 1:
-            raise InvalidSpace("zip: the repetitions differ from setting to setting; zip first, and repeat then")
+            raise InvalidSpace(
+                "zip: a space has repetitions that differ, or is shuffled; zip first, repeat and shuffle then"
+            )
         if self._settings.size != other._settings.size:
             raise InvalidSpace(
                 f"zip: {self._settings.size} settings with {other._settings.size}; they have to be as many"
@@ -305,7 +324,7 @@ class Space:
         """
         layers = list(self._layers)
         for predicate in predicates:
-            layers = [_Layer(layer.repetitions, constrained(layer.part, predicate)) for layer in layers]
+            layers = [_Layer(layer.repetitions, constrained(layer.part, predicate, self.names)) for layer in layers]
         return self._of(layers, self._notes)
 
     def repeat(self, times: int) -> Space:
@@ -324,27 +343,32 @@ class Space:
         """
         _whole("sample", count)
         note = {"sample": count, "seed": check_seed(seed)}
-        part, tests = self._settings.relaxed()
+        part, accept = self._settings.relaxed()
         numbers: list[int] = []
         tries = 1000 * count + 100_000
         for tried, number in enumerate(distinct(part.size, seed)):
             if len(numbers) == count or tried == tries:
                 break
-            if not tests or all(test(part.cell(number)) for test in tests):
+            if accept is None or accept(number):
                 numbers.append(number)
         if len(numbers) < count:
-            found = f"{len(numbers)} of {min(tries, part.size)} drawn meet the constraint" if tests else part.size
-            raise InvalidSpace(f"sample({count}) of a space with fewer settings: {found}")
+            if accept is None:
+                raise InvalidSpace(f"sample({count}) of a space of {part.size} settings; draw no more than there are")
+            raise InvalidSpace(
+                f"sample({count}): of {min(tries, part.size)} settings drawn, {len(numbers)} meet the constraints; "
+                "build what they ask for into the levels"
+            )
         return self._restricted(part, numbers, note)
 
     def _restricted(self, part: Part, numbers: Sequence[int], note: Mapping[str, Any]) -> Space:
         """Return the settings with these numbers in ``part``, in this order, in all the repetitions that they have."""
         layers = [_Layer(self._layers[0].repetitions, Picked(part, numbers))]
         for layer in self._layers[1:]:
-            found = [layer.part.number(_params(part.cell(number))) for number in numbers]
-            kept = [number for number in found if number is not None]
+            relaxed, accept = layer.part.relaxed()
+            found = [relaxed.number(params_of(part.cell(number))) for number in numbers]
+            kept = [one for one in found if one is not None and (accept is None or accept(one))]
             if kept:
-                layers.append(_Layer(layer.repetitions, Picked(layer.part, kept)))
+                layers.append(_Layer(layer.repetitions, Picked(relaxed, kept)))
         return self._of(layers, (*self._notes, note))
 
     def shuffled(self, seed: int | str, *, blocks: Sequence[str] = ()) -> Space:
@@ -364,7 +388,7 @@ class Space:
         repetition = 0
         for layer in self._layers:
             for _ in range(layer.repetitions):
-                order = _order(layer.part, seed, repetition, blocks)
+                order = random_order(layer.part, seed, repetition, blocks)
                 layers.append(_Layer(1, Picked(layer.part, order)))
                 repetition += 1
         return self._of(layers, (*self._notes, {"shuffled": seed, "blocks": list(blocks)}))
@@ -428,6 +452,8 @@ class Space:
             import hypothesis  # noqa: F401
         except ImportError as error:
             raise ImportError("strategy() needs Hypothesis: pip install hypothesis") from error
+        if not self._settings.relaxed()[0].size:
+            raise InvalidSpace(f"strategy of {self!r}: it has no point")
         return self._settings.strategy().map(lambda cell: self._point(cell, 0))
 
     def describe(self) -> dict[str, Any]:
@@ -436,12 +462,9 @@ class Space:
             size: int | None = self.size
         except InvalidSpace:
             size = None
-        levels: dict[str, int] = {}
-        for factor in self._settings.factors():
-            levels[factor.name] = levels.get(factor.name, 0) + factor.size
         return {
             "size": size,
-            "factors": {name: levels[name] for name in self.names},
+            "factors": {name: count_levels(some) for name, some in self._factors.items()},
             "repetitions": self.repetitions,
             "made": [dict(note) for note in self._notes],
         }
@@ -469,55 +492,6 @@ class Space:
         shown_size = "" if size == settings * self.repetitions else f" size={'?' if size is None else _count(size)}"
         repeat = f" repeat={self.repetitions}" if self.repetitions > 1 else ""
         return f"<Space {factors or 'no factor'}{shown_size}{repeat}>"
-
-
-def _part(name: object, levels: object) -> Part:
-    if not isinstance(levels, Mapping):
-        return Single(factor_of(name, levels))
-    branches = []
-    for level, below in levels.items():
-        if isinstance(below, Space):
-            if below.repetitions != 1:
-                raise InvalidSpace(f"factor {name!r}: the space below {level!r} repeats; repeat the whole")
-            branches.append(below._settings)
-        elif isinstance(below, Mapping):
-            branches.append(Product([_part(inner, some) for inner, some in below.items()]))
-            _check_distinct(branches[-1].names)
-        else:
-            raise InvalidSpace(
-                f"factor {name!r}: below {level!r} is {shown(below)}; write the factors of that level, {{}} for none"
-            )
-    return Choice(factor_of(check_name(name), list(levels)), branches)
-
-
-def _united(first: Part, second: Part) -> Part:
-    if first.identity == second.identity:
-        return first
-    for name in first.names:
-        one, two = first.keys(name), second.keys(name)
-        if one is not None and two is not None and one.isdisjoint(two):
-            return Union([first, second])
-    rest = Filtered(second, lambda cell: first.number(_params(cell)) is None, ("not in", first.identity))
-    return Union([first, rest]) if rest.size else first
-
-
-def _params(cell: Cell) -> dict[str, Any]:
-    return {factor.name: factor.param(place) for factor, place in cell}
-
-
-def _order(part: Part, seed: int | str, repetition: int, blocks: Sequence[str]) -> list[int]:
-    keys: list[tuple[bytes, bytes, int]] = []
-    for number, cell in enumerate(part.cells()):
-        fragments = sorted(factor.fragment(place) for factor, place in cell)
-        block = sorted(factor.fragment(place) for factor, place in cell if factor.name in blocks)
-        keys.append((hashed(seed, str(repetition), *block), hashed(seed, str(repetition), *fragments), number))
-    return [number for _, _, number in sorted(keys)]
-
-
-def _check_distinct(names: Sequence[str]) -> None:
-    twice = next((name for place, name in enumerate(names) if name in names[:place]), None)
-    if twice is not None:
-        raise InvalidSpace(f"factor {twice!r} is given twice; give it once")
 
 
 def _repetitions(times: object) -> int:

@@ -1,157 +1,167 @@
-"""When to stop repeating: as soon as the mean of a measurement is known well enough."""
+"""When to stop repeating: a measurement is repeated until it is known precisely enough."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass
-from functools import lru_cache
 from importlib.util import find_spec
-from typing import Any
+from typing import Any, TypeGuard
 
 from pytest_execo.errors import InvalidInput
 
+from .factors import shown
+from .libraries import library
+
 __all__ = ("Until",)
+
+# How a record has what JSON has no number for.
+_NONFINITE = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}
 
 
 @dataclass(frozen=True)
 class Until:
-    """Repeat until the confidence interval of a mean is narrow: ``Until("duration", relative=0.05, at_most=30)``.
+    """Repeat a setting until the confidence interval of the mean of a measurement is narrow enough.
 
-    The interval is ``mean ± half width`` with ``half width = t · s / √n``, where t is Student's quantile with n - 1
-    degrees of freedom and s the standard deviation of the n values (Jain, The Art of Computer Systems Performance
-    Analysis, 1991, chapter 13; Montgomery, Design and Analysis of Experiments, chapter 2). It is narrow enough as soon as
-    ``half width / |mean| <= relative``, or ``half width <= absolute``. So ``relative=0.05`` is "the true mean is within
-    5 % of the one that was measured, to either side".
+    ::
 
-    The values are taken to be independent and roughly normal. A rule that looks after each repetition stops a little
-    too early now and then, so that somewhat less than ``confidence`` of the intervals hold the true mean. A larger
-    ``at_least`` makes up for that; 3 is for experiments that take minutes.
+        Until("duration", relative=0.05, confidence=0.95, at_least=3, at_most=30)
+        # until the 95 % confidence interval of `duration` is below ± 5 % of its mean, at most 30 times
 
-    A trial that failed or was skipped, or passed without recording the measurement, counts toward ``at_most`` and has
-    no value.
+    The interval is the mean ± t · s / √n, with Student's t for n - 1 degrees of freedom; it is narrow enough when its
+    half width is at most ``relative`` times the absolute value of the mean, or at most ``absolute`` (Jain 1991, chapter
+    13; Montgomery, chapter 2). It supposes that the values are independent and their mean about normal. As the rule
+    looks again after each value, the interval at which it stops covers the true mean somewhat less often than
+    ``confidence`` says (Chow and Robbins 1965); a larger ``at_least`` makes up for it.
 
-    :param measurement: the name of what the test records: ``trial.record(duration=…)``.
-    :param relative: the largest half width, as a fraction of the mean. Default: 0.05, unless ``absolute`` is given.
-    :param absolute: the largest half width, in the unit of the measurement; for one whose mean may be 0. Instead of
-        ``relative``.
-    :param confidence: of the interval, between 0 and 1.
-    :param at_least: the fewest values; two give an interval at all.
-    :param at_most: how many repetitions at most, whatever came of them.
-    :raises InvalidInput: in one line, with the parameter and what would be right.
-    :raises ImportError: scipy is missing.
+    A trial that failed, was skipped, or did not record the measurement as a number counts toward ``at_most``, and not
+    as a value. Where a value is not finite, or a relative precision is asked for and the mean is 0, nothing is ever
+    precise: the setting is repeated ``at_most`` times, and :meth:`report` says why.
+
+    :raises InvalidInput: a parameter that makes no sense.
+    :raises ImportError: scipy is missing, which has Student's t; already here, for later an experiment would be under
+        way.
     """
 
     measurement: str
+    """The name that it has in ``trial.record(…)``."""
     _: KW_ONLY
     relative: float | None = None
+    """The half width to reach, as a fraction of the mean: 0.05 is ± 5 %."""
     absolute: float | None = None
+    """The half width to reach, in the unit of the measurement. Give one of the two."""
     confidence: float = 0.95
+    """The confidence of the interval, between 0 and 1."""
     at_least: int = 3
+    """How many values to take before the first look, from 2: one says nothing about the spread."""
     at_most: int = 30
+    """How many trials to take, precise or not."""
 
     def __post_init__(self) -> None:
         if not isinstance(self.measurement, str) or not self.measurement:
-            raise InvalidInput(f"Until: measurement is {self.measurement!r}; write the name of one: Until('duration')")
-        if self.relative is not None and self.absolute is not None:
-            raise InvalidInput("Until: relative and absolute are both given; give one of them")
-        if self.relative is None and self.absolute is None:
-            object.__setattr__(self, "relative", 0.05)
-        for name in ("relative", "absolute"):
-            width = getattr(self, name)
+            raise InvalidInput(f"Until({shown(self.measurement)}): write the name of a measurement: Until('duration')")
+        if (self.relative is None) == (self.absolute is None):
+            raise self._wrong("give relative= or absolute=, how precise is enough: relative=0.05 is ± 5 % of the mean")
+        for name, width in (("relative", self.relative), ("absolute", self.absolute)):
             if width is not None and not (_is_number(width) and 0 < width < math.inf):
-                raise InvalidInput(f"Until: {name} is {width!r}; write a number above 0")
-        if not (_is_number(self.confidence) and 0 < self.confidence < 1):
-            raise InvalidInput(f"Until: confidence is {self.confidence!r}; write a number between 0 and 1: 0.95")
-        if not _is_whole(self.at_least) or self.at_least < 2:
-            raise InvalidInput(f"Until: at_least is {self.at_least!r}; write a whole number from 2")
-        if not _is_whole(self.at_most) or self.at_most < self.at_least:
-            raise InvalidInput(f"Until: at_most is {self.at_most!r}; write a whole number from {self.at_least}, at_least")
-        # Now, when the test is collected, rather than after its third trial.
+                raise self._wrong(f"{name} is {shown(width)}; write a number above 0")
+        if not _is_number(self.confidence) or not 0 < self.confidence < 1:
+            raise self._wrong(f"confidence is {shown(self.confidence)}; write a number between 0 and 1, as 0.95")
+        for name, count, least in (("at_least", self.at_least, 2), ("at_most", self.at_most, 2)):
+            if isinstance(count, bool) or not isinstance(count, int) or count < least:
+                raise self._wrong(f"{name} is {shown(count)}; write a whole number from {least}")
+        if self.at_least > self.at_most:
+            raise self._wrong(f"at_least is {self.at_least}, more than at_most, which is {self.at_most}")
         if find_spec("scipy") is None:
-            raise ImportError("Until needs scipy, and scipy is missing: pip install 'pytest-execo[design]'")
+            library("scipy", "Until()")
 
     def needs_more(self, values: Sequence[float], done: int) -> bool:
-        """Tell whether to repeat once more.
+        """Tell whether the setting has to be repeated once more.
 
         :param values: what was measured so far, in any order.
-        :param done: how many repetitions have ended, those without a value too.
+        :param done: how many trials have ended, those without a value too.
         """
         if done >= self.at_most:
             return False
         return len(values) < self.at_least or not self.is_precise(values)
 
     def is_precise(self, values: Sequence[float]) -> bool:
-        """Tell whether the interval of these values is narrow enough. Never with a mean of 0, unless ``absolute``."""
-        width = self.interval(values)
-        if not math.isfinite(width):
+        """Tell whether the interval is narrow enough, however many values there are."""
+        width, mean = self.interval(values), _mean(values)
+        if not math.isfinite(width) or not math.isfinite(mean):
             return False
         if self.absolute is not None:
             return width <= self.absolute
         assert self.relative is not None
-        mean = math.fsum(values) / len(values)
-        return mean != 0 and width <= self.relative * abs(mean)
+        return mean != 0 and width / abs(mean) <= self.relative
 
     def interval(self, values: Sequence[float]) -> float:
-        """Return the half width of the confidence interval of the mean, in the unit of the values.
+        """Return the half width of the confidence interval of the mean.
 
-        Infinite for less than two values, and when one of them is not finite.
+        Infinite for fewer than two values, and where a value is not finite or too large to calculate with.
         """
-        count = len(values)
-        if count < 2:
+        n = len(values)
+        mean = _mean(values)
+        if n < 2 or not math.isfinite(mean):
             return math.inf
-        # fsum, so that the order in which trials ended does not decide about the next one.
         try:
-            mean = math.fsum(values) / count
-            variance = math.fsum((value - mean) * (value - mean) for value in values) / (count - 1)
-        except (OverflowError, ValueError):
+            variance = math.fsum((value - mean) * (value - mean) for value in values) / (n - 1)
+        except OverflowError:
             return math.inf
-        width = _student(self.confidence, count - 1) * math.sqrt(variance / count)
-        return math.inf if math.isnan(width) else width
+        quantile = float(library("scipy.special", "Until()").stdtrit(n - 1, (1 + self.confidence) / 2))
+        return quantile * math.sqrt(variance / n)
 
     def value(self, measurements: Mapping[str, Any]) -> float | None:
-        """Return the value in what a trial recorded; ``None`` when the measurement is missing or no number."""
+        """Return the value of a trial; ``None`` when it recorded none that is a number."""
         value = measurements.get(self.measurement)
-        return float(value) if _is_number(value) else None
+        if isinstance(value, str):
+            return _NONFINITE.get(value)
+        if not _is_number(value):
+            return None
+        try:
+            return float(value)
+        except OverflowError:
+            return math.inf if value > 0 else -math.inf
 
     def describe(self) -> str:
-        """Return the rule in words, for people."""
-        width = f"± {self.absolute:g}" if self.absolute is not None else f"± {self.relative:.3g} of its mean"
+        """Return the rule in words."""
+        width = f"± {_percent(self.relative)} of its mean" if self.absolute is None else f"± {self.absolute:g}"
         return (
-            f"until the {self.confidence * 100:g} % confidence interval of {self.measurement} is within {width}, "
+            f"until the {_percent(self.confidence)} confidence interval of {self.measurement} is at most {width}, "
             f"{self.at_least} to {self.at_most} times"
         )
 
-    def explain(self, values: Sequence[float], done: int) -> str:
-        """Return where a setting stands, in one line for people: mean, interval, and why it is not precise."""
-        said = f"{self.measurement}: {len(values)} values of {done} repetitions"
-        if not all(map(math.isfinite, values)):
-            return f"{said}, of which some are not finite: never precise"
-        width = self.interval(values)
-        if not math.isfinite(width):
-            return f"{said}: not precise yet"
-        mean = math.fsum(values) / len(values)
-        said = f"{said}, mean {mean:.6g} ± {width:.3g}"
-        if self.absolute is None and mean == 0:
-            return f"{said}: never precise relative to 0; give absolute="
-        if self.absolute is None:
-            said = f"{said} ({width / abs(mean):.2%})"
-        precise = len(values) >= self.at_least and self.is_precise(values)
-        return f"{said}: {'precise' if precise else 'not precise' if done >= self.at_most else 'not precise yet'}"
+    def report(self, values: Sequence[float]) -> str:
+        """Return in words how precisely it is known: ``duration: 12.4 ± 0.31 (2.5 %) from 7 values``."""
+        mean, width = _mean(values), self.interval(values)
+        count = f"{len(values)} value{'' if len(values) == 1 else 's'}"
+        if len(values) < 2:
+            return f"{self.measurement}: {count}; two are needed for an interval"
+        if not math.isfinite(mean) or not math.isfinite(width):
+            return f"{self.measurement}: never precise, as one of {count} is not finite, or too large"
+        text = f"{self.measurement}: {mean:.4g} ± {width:.2g}"
+        if mean:
+            return f"{text} ({_percent(width / abs(mean))}) from {count}"
+        if self.relative is not None:
+            return f"{text} from {count}; never precise, as nothing is a fraction of a mean of 0: use absolute="
+        return f"{text} from {count}"
+
+    def _wrong(self, what: str) -> InvalidInput:
+        return InvalidInput(f"Until({self.measurement!r}): {what}")
 
 
-@lru_cache(maxsize=1024)
-def _student(confidence: float, degrees: int) -> float:
-    """Return the quantile of Student's t for a confidence interval with two sides."""
-    # What scipy.stats.t.ppf computes, without the second that scipy.stats takes to load.
-    from scipy.special import stdtrit
-
-    return float(stdtrit(degrees, (1 + confidence) / 2))
-
-
-def _is_number(value: object) -> bool:
+def _is_number(value: object) -> TypeGuard[int | float]:
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 
-def _is_whole(value: object) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool)
+def _mean(values: Sequence[float]) -> float:
+    if not values or not all(map(math.isfinite, values)):
+        return math.nan
+    try:
+        return math.fsum(values) / len(values)
+    except OverflowError:
+        return math.inf
+
+
+def _percent(fraction: float | None) -> str:
+    return f"{100 * (fraction or 0):.3g} %"

@@ -11,6 +11,10 @@ from pathlib import Path
 
 import pytest
 
+from tests.integration.postgres import postgres, postgres_server
+
+__all__ = ("postgres", "postgres_server")
+
 
 @pytest.fixture
 def scaled(pytestconfig: pytest.Config) -> Callable[[int], int]:

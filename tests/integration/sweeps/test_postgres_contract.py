@@ -14,17 +14,19 @@ from tests.unit.sweeps.store_contract import Clock, Open, StoreContract  # noqa:
 pytestmark = pytest.mark.integration
 
 
+_NUMBERS = itertools.count()
+
+
+# One database: the campaigns in it are to know nothing of each other.
+@pytest.fixture(scope="module")
+def url(postgres_server: PostgresServer) -> Iterator[str]:
+    postgres_server.execute("CREATE DATABASE contract")
+    yield postgres_server.url("contract")
+    postgres_server.execute("DROP DATABASE contract WITH (FORCE)")
+
+
 class TestPostgresStore(StoreContract):
-    numbers = itertools.count()
-
-    # One database: the campaigns in it are to know nothing of each other.
-    @pytest.fixture(scope="class")
-    def url(self, postgres_server: PostgresServer) -> Iterator[str]:
-        postgres_server.execute("CREATE DATABASE contract")
-        yield postgres_server.url("contract")
-        postgres_server.execute("DROP DATABASE contract WITH (FORCE)")
-
     @pytest.fixture
     def open_store(self, url: str, clock: Clock) -> Open:
-        campaign = f"c{next(self.numbers)}"
+        campaign = f"c{next(_NUMBERS)}"
         return lambda: PostgresStore(url, campaign=campaign, clock=clock)

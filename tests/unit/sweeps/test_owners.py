@@ -51,3 +51,23 @@ def test_of_another_host_nothing_is_known() -> None:
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may signal every process")
 def test_somebody_elses_process_lives() -> None:
     assert dataclasses.replace(Owner.current("s"), pid=1, started=0.0).is_dead() is False
+
+
+def test_of_another_machine_with_the_same_name_nothing_is_known() -> None:
+    me = Owner.current("s")
+    boot, _, namespace = me.machine.partition("/")
+    assert boot
+    assert namespace
+    for machine in ("", f"another-boot/{namespace}", f"{boot}/4026531836000"):
+        assert dataclasses.replace(me, machine=machine).is_dead() is None
+
+
+def test_a_process_that_proc_hides_may_live(monkeypatch: pytest.MonkeyPatch) -> None:
+    me = Owner.current("s")
+    monkeypatch.setattr("pytest_execo.sweeps.owners._started", lambda pid: None)  # as hidepid does
+    assert me.is_dead() is None
+    assert dataclasses.replace(me, pid=2**22 + 1).is_dead() is True
+
+
+def test_the_record_file_does_not_tell_owners_apart() -> None:
+    assert Owner.current("s", records="/a.jsonl") == Owner.current("s")
