@@ -11,9 +11,11 @@ import pytest
 
 pytest_plugins = ["pytester"]
 
-# pytester forgets the modules that an inner run imports. Ours must stay, for they own a thread; hypothesis, whose
+# pytester forgets the modules that an inner run imports. Ours must stay, for they own a thread, and psycopg, whose errors
+# are known by their class; hypothesis, whose
 # plugin is in every inner run too, takes a second each time.
 import hypothesis.internal.observability  # noqa: E402
+import psycopg  # noqa: E402, F401
 
 import pytest_execo.connectors.ssh  # noqa: E402
 import pytest_execo.plugin.session  # noqa: E402, F401

@@ -107,7 +107,8 @@ def _select(
     experiment = self.experiment
     sources = {test: source_digest(item.function) for test, item in tests.items()}  # type: ignore[attr-defined]
     selection = experiment.select(tuple(planned), sources)
-    left_out, kept = [], []
+    left_out: list[pytest.Item] = []
+    kept: list[pytest.Item] = []
     for item in mine:
         is_done = item.stash[TRIAL].id in selection.done or _is_used_up(self, item, reader.about(item))
         (left_out if is_done else kept).append(item)

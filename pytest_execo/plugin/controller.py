@@ -173,7 +173,7 @@ class Controller:
 
     @pytest.hookimpl(optionalhook=True, tryfirst=True)
     def pytest_handlecrashitem(self, crashitem: str, report: pytest.TestReport) -> None:
-        worker = report.node.gateway.id  # type: ignore[attr-defined]
+        worker = report.node.gateway.id
         if self._crashed.pop(worker, None) is not None:
             make_pending(report, f"worker {worker} crashed while running it")
 

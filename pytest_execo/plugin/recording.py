@@ -9,7 +9,7 @@ import shutil
 import threading
 import time
 import uuid
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -136,9 +136,10 @@ class Recording:
         from ..sweeps.campaigns import find_shared
 
         assert self._settings.checkpoint is not None
-        return find_shared(
-            self._settings.checkpoint, testbed=self._testbed, site=self._settings.site, name=self._given_name()
-        )
+        with _named():
+            return find_shared(
+                self._settings.checkpoint, testbed=self._testbed, site=self._settings.site, name=self._given_name()
+            )
 
     def _given_name(self) -> str | None:
         # A directory that was named is a campaign that was named; others are known by testbed and site.
@@ -159,10 +160,8 @@ class Recording:
             where = self._settings.checkpoint
             if not is_url(where):
                 where = os.path.join(self._config.invocation_params.dir, where)
-            try:
+            with _named():
                 return open_store(where, campaign=campaign)
-            except CampaignError as error:
-                raise CampaignError(f"--execo-checkpoint: {error}") from error
         try:
             directory = Path(self._config.cache.mkdir("execo"))
         except (AttributeError, OSError):
@@ -251,20 +250,21 @@ class Recording:
         assert self._settings.checkpoint is not None
         here = (directory / "campaign.json").exists()
         mine = read_campaign(directory) if here else {"id": uuid.uuid4().hex, "seed": self.seed}
-        return join_campaign(
-            self._settings.checkpoint,
-            testbed=self._testbed,
-            site=self._settings.site,
-            name=self._given_name(),
-            fresh=self._settings.fresh,
-            proposal={
-                "id": mine["id"],
-                "name": directory.name,
-                "seed": mine["seed"],
-                "created_at": mine.get("created_at") or iso_date(),
-            },
-            known=here,
-        )
+        with _named():
+            return join_campaign(
+                self._settings.checkpoint,
+                testbed=self._testbed,
+                site=self._settings.site,
+                name=self._given_name(),
+                fresh=self._settings.fresh,
+                proposal={
+                    "id": mine["id"],
+                    "name": directory.name,
+                    "seed": mine["seed"],
+                    "created_at": mine.get("created_at") or iso_date(),
+                },
+                known=here,
+            )
 
     def _heartbeats(self) -> None:
         store, owner, _ = self._open_parts
@@ -404,6 +404,15 @@ class Recording:
         if junit:
             with contextlib.suppress(OSError):  # none was written, or it is there already
                 shutil.copyfile(junit, self.campaign.directory / "junit.xml")
+
+
+@contextlib.contextmanager
+def _named() -> Iterator[None]:
+    """Have an error of the store say which option named it."""
+    try:
+        yield
+    except CampaignError as error:
+        raise CampaignError(f"--execo-checkpoint: {error}") from error
 
 
 def _check(directory: Path, option: str, *, writes: bool) -> None:

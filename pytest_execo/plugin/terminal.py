@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from ..results.quarantine import fault_lines
+from ..results.redaction import redact
 from ..units import format_duration, iso_date
 
 if TYPE_CHECKING:
@@ -136,9 +137,9 @@ def last_lines(config: pytest.Config, experiment: Experiment, pictures: Sequence
 
 
 def resume_command(config: pytest.Config) -> str:
-    """Return the command line that goes on with this run."""
+    """Return the command line that goes on with this run. A password in it is ``***``: it has to be typed again."""
     args: list[str] = []
-    given = iter(map(str, config.invocation_params.args))
+    given = iter(redact(list(map(str, config.invocation_params.args))))
     for arg in given:
         name, equals, _ = arg.partition("=")
         if name not in _BEGINNINGS:

@@ -65,7 +65,7 @@ class RemoteExperiment:
         """See :meth:`Experiment.select`. The trials themselves travel once for all workers."""
         digest = hashlib.sha256(pickle.dumps((planned, sources))).hexdigest()
         selection: Selection | None = self._line.ask("selected", digest)
-        return selection or self._line.ask("select", digest, planned, sources)  # type: ignore[no-any-return]
+        return selection or self._line.ask("select", digest, planned, sources)
 
     def past(self, tests: Collection[str]) -> dict[str, list[Past]]:
         """See :meth:`Experiment.past`."""

@@ -15,7 +15,7 @@ from typing import Any
 from pytest_execo.errors import InvalidSpace
 
 from .identity import canonical_json, plain
-from .points import Level
+from .points import Level, fresh
 
 __all__ = ("Combinations", "Levels", "Permutations", "Tuples", "combinations", "permutations", "tuples")
 
@@ -28,7 +28,8 @@ class Levels(ABC):
     """
 
     def __init__(self, items: Iterable[Any], length: int) -> None:
-        self.items: tuple[Any, ...] = tuple(items)
+        # A copy: a list that the caller changes later must not change the levels.
+        self.items: tuple[Any, ...] = tuple(fresh(item) for item in items)
         if isinstance(length, bool) or not isinstance(length, int) or length < 0:
             raise InvalidSpace(f"length is {length!r}; write a whole number from 0")
         self.length: int = length

@@ -26,9 +26,6 @@ from pytest_execo.sweeps.designs import (
 )
 from pytest_execo.sweeps.levels import tuples
 
-pytest.importorskip("scipy.stats.qmc")
-pytest.importorskip("pydoe")
-
 SIZES = st.lists(st.integers(1, 9), min_size=1, max_size=4)
 
 

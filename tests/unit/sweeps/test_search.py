@@ -17,8 +17,6 @@ from pytest_execo.sweeps import Point, Space
 from pytest_execo.sweeps.levels import tuples
 from pytest_execo.sweeps.search import Bisect, Repeats, Result, Search, Until
 
-pytest.importorskip("scipy.special")
-
 Run = Callable[[Point], Result]
 
 SPACE = Space(noise=[0, 1, 5, 50], mean=[20, 0])
@@ -113,6 +111,7 @@ def test_an_interruption_changes_nothing(data: Any, width: int) -> None:
     assert set(trials(found)) == set(trials(one_by_one(Repeats(SPACE, RULE), experiment)))
 
 
+@pytest.mark.slow
 def test_one_by_one_the_order_is_kept_too() -> None:
     whole = one_by_one(Repeats(SPACE, RULE), experiment)
     for stop in range(len(whole) + 1):
@@ -215,6 +214,7 @@ def test_the_boundary_is_found_in_few_trials(n: int, data: Any) -> None:
     assert (n if search.boundary is None else search.boundary.params["rate"]) == boundary
 
 
+@pytest.mark.slow
 def test_a_factor_of_any_number_of_levels() -> None:
     boundary = [7, *[3] * 99]
     search = Bisect(Space(rate=tuples(range(10), 100)), "rate")

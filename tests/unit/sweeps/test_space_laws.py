@@ -151,7 +151,13 @@ def multiplied(draw: st.DrawFn, one: Case, children: Children) -> Case:
     two = draw(children)
     if set(one.space.names) & set(two.space.names):
         return one
-    model = [[{**a, **b} for a in some for b in others] for some in one.model for others in two.model]
+    # Repetitions of one order stand together: those of a shuffled space have several.
+    pairs = (
+        [(some, others) for others in two.model for some in one.model]
+        if all(some == one.model[0] for some in one.model)
+        else [(some, others) for some in one.model for others in two.model]
+    )
+    model = [[{**a, **b} for a in some for b in others] for some, others in pairs]
     return refused(
         lambda: Case(one.space * two.space, model, f"({one.how}) * ({two.how})"), one, "product: both spaces have"
     )

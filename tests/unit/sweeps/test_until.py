@@ -11,11 +11,10 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy import stats
 
 from pytest_execo.errors import InvalidInput
 from pytest_execo.sweeps.until import Until
-
-stats = pytest.importorskip("scipy.stats")
 
 VALUES = st.lists(st.floats(-1e6, 1e6).map(lambda value: round(value, 3)), min_size=2, max_size=12)
 RULE = Until("duration", relative=0.05)
