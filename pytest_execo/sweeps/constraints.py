@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, TypeAlias
 
 from pytest_execo.errors import InvalidSpace
 
@@ -14,7 +14,21 @@ from .factors import shown
 from .parts import Cell, Part, Product, Test, is_listed
 from .points import fresh
 
-__all__ = ("constrained",)
+__all__ = ("Predicate", "all_constrained", "constrained")
+
+Predicate: TypeAlias = Callable[..., Any]
+
+
+def all_constrained(part: Part, where: Predicate | Iterable[Predicate] | None) -> Part:
+    """Return the cells of ``part`` for which one or several predicates, or none, are true.
+
+    :raises InvalidSpace: as :func:`constrained`.
+    """
+    if where is None:
+        return part
+    for predicate in where if isinstance(where, Iterable) else [where]:
+        part = constrained(part, predicate, part.names)
+    return part
 
 
 def constrained(part: Part, predicate: Callable[..., Any], names: Sequence[str]) -> Part:

@@ -14,7 +14,7 @@ from pytest_execo.errors import InvalidSpace
 
 from .identity import canonical_json, plain
 from .labels import level_labels, long_label
-from .levels import Levels
+from .levels import Levels, Numbers
 from .points import Level, fresh
 
 __all__ = ("Factor", "LazyFactor", "ListedFactor", "factor_of", "shown")
@@ -23,6 +23,10 @@ Entry: TypeAlias = tuple[str, Any, Any, str, str]
 
 MAX_LEVELS = 10_000_000
 """The most levels that a factor may list: what bounds an iterator that never ends."""
+
+
+LISTED_RANGE = 10_000
+"""How long a range may be to be listed: so short, it is the same as a list of its numbers; longer, it is computed."""
 
 
 class Factor(ABC):
@@ -140,7 +144,7 @@ class ListedFactor(Factor):
 
 
 class LazyFactor(Factor):
-    """A factor whose levels are computed: permutations, combinations, tuples."""
+    """A factor whose levels are computed: permutations, combinations, tuples, long ranges."""
 
     def __init__(self, name: str, levels: Levels) -> None:
         super().__init__(name, levels.size)
@@ -178,6 +182,8 @@ class LazyFactor(Factor):
 def factor_of(name: object, levels: object) -> Factor:
     """Return a factor. :raises InvalidSpace: in one line, with the factor and what would be right."""
     checked = check_name(name)
+    if isinstance(levels, range) and abs(levels.stop - levels.start) > LISTED_RANGE * abs(levels.step):
+        levels = Numbers(levels)
     if isinstance(levels, Levels):
         found: Factor = LazyFactor(checked, levels)
     else:
@@ -185,60 +191,6 @@ def factor_of(name: object, levels: object) -> Factor:
     if not found.size:
         raise InvalidSpace(f"factor {name!r} has no level; give it at least one, or leave the factor out")
     return found
-
-
-def all_levels(factors: Sequence[Factor]) -> Sequence[Any]:
-    """Return the levels of a factor in all branches: of ``factors``, which have one name, each level once.
-
-    Levels that are computed are never listed: with them, one that is in two branches comes twice.
-    """
-    if len(factors) == 1:
-        return factors[0].levels
-    if any(factor.keys is None for factor in factors):
-        return _Joined([factor.levels for factor in factors])
-    found = {factor.fragment(place): level for factor in factors for place, level in enumerate(factor.levels)}
-    return tuple(found.values())
-
-
-def count_levels(factors: Sequence[Factor]) -> int:
-    """Return how many levels :func:`all_levels` has, exact at any size."""
-    if len(factors) == 1 or any(factor.keys is None for factor in factors):
-        return sum(factor.size for factor in factors)
-    return len(all_levels(factors))
-
-
-def told_apart(factors: Sequence[Factor]) -> dict[str, str]:
-    """Return new labels, by fragment, for levels of one name in several branches that would read the same."""
-    fragments: dict[str, dict[str, str]] = {}
-    listed = [factor for factor in factors if factor.keys is not None]
-    for factor in listed if len(listed) > 1 else ():
-        for place in range(factor.size):
-            fragments.setdefault(factor.label(place), {})[factor.fragment(place)] = canonical_json(factor.param(place))
-    labels: dict[str, str] = {}
-    for label, keys in fragments.items():
-        if len(keys) > 1:
-            name, _, text = label.partition(":")
-            apart = level_labels([text] * len(keys), list(keys.values()))
-            labels.update(zip(keys, [f"{name}:{one}" for one in apart], strict=True))
-    return labels
-
-
-class _Joined(Sequence[Any]):
-    """Levels of one branch, then those of the next."""
-
-    def __init__(self, parts: Sequence[Sequence[Any]]) -> None:
-        self._parts = parts
-
-    def __len__(self) -> int:
-        return sum(map(len, self._parts))
-
-    def __getitem__(self, number: Any) -> Any:
-        for part in self._parts:
-            size = part.size if isinstance(part, Levels) else len(part)
-            if 0 <= number < size:
-                return part[number]
-            number -= size
-        raise IndexError("no such level")
 
 
 def check_name(name: object) -> str:
@@ -264,7 +216,7 @@ def _levels(name: str, levels: object) -> tuple[Any, ...]:
     if isinstance(levels, Collection):
         try:
             count = len(levels)
-        except OverflowError:  # a range of more than 2**63-1
+        except OverflowError:  # a collection of more than 2**63-1
             count = MAX_LEVELS + 1
         except TypeError as error:  # an array without dimensions has __len__ and no length
             raise InvalidSpace(f"factor {name!r} is {shown(levels)}, not levels; write [{shown(levels)}]") from error

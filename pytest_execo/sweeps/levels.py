@@ -1,8 +1,8 @@
 """Levels that are computed rather than listed: the levels of a factor may be all orders of 96 machines.
 
 Each of these is a sequence by number: it has an exact ``size``, gives the level of a number, and finds the number of a
-level. What it is made of is listed, and has the rules of a factor's levels: JSON, enums, … or named by
-:class:`~pytest_execo.sweeps.Level`.
+level. The items that a level is a list of have the rules of a factor's levels: JSON, enums, … or named by
+:class:`~pytest_execo.sweeps.Level`. A ``range`` is computed too, where it is long.
 """
 
 from __future__ import annotations
@@ -17,11 +17,74 @@ from pytest_execo.errors import InvalidSpace
 from .identity import canonical_json, plain
 from .points import Level, fresh
 
-__all__ = ("Combinations", "Levels", "Permutations", "Tuples", "combinations", "permutations", "tuples")
+__all__ = ("Combinations", "Levels", "Numbers", "Permutations", "Tuples", "combinations", "permutations", "tuples")
 
 
 class Levels(ABC):
-    """Levels of a factor, by number. Each level is a list of items.
+    """Levels of a factor, by number."""
+
+    @property
+    @abstractmethod
+    def size(self) -> int:
+        """How many levels there are, exact at any size."""
+
+    @abstractmethod
+    def __getitem__(self, number: int) -> Any: ...
+
+    @abstractmethod
+    def param(self, number: int) -> Any:
+        """Return the level of that number as JSON."""
+
+    @abstractmethod
+    def number(self, param: object) -> int | None:
+        """Return the number of a level, given as JSON; ``None`` when it is none of these."""
+
+    @property
+    @abstractmethod
+    def identity(self) -> tuple[object, ...]:
+        """What two sequences of the same levels have in common."""
+
+    def __len__(self) -> int:
+        return self.size
+
+    def __iter__(self) -> Iterator[Any]:
+        number = 0
+        while number < self.size:
+            yield self[number]
+            number += 1
+
+
+class Numbers(Levels):
+    """The numbers of a range, for one that is too large to be listed."""
+
+    def __init__(self, numbers: range) -> None:
+        self.numbers: range = numbers
+
+    @property
+    def size(self) -> int:
+        # len() of a range is bounded.
+        return max(0, -((self.numbers.start - self.numbers.stop) // self.numbers.step))
+
+    def __getitem__(self, number: int) -> int:
+        return self.numbers[number]
+
+    def param(self, number: int) -> int:
+        return self.numbers[number]
+
+    def number(self, param: object) -> int | None:
+        # True is 1 to a range, and is another level.
+        return self.numbers.index(param) if type(param) is int and param in self.numbers else None
+
+    @property
+    def identity(self) -> tuple[object, ...]:
+        return "Numbers", self.numbers
+
+    def __repr__(self) -> str:
+        return repr(self.numbers)
+
+
+class _Lists(Levels):
+    """Levels that are lists of items.
 
     :param items: what the levels are made of, all different.
     :param length: how many items a level has.
@@ -43,11 +106,6 @@ class Levels(ABC):
         if len(self._places) != len(self.items):
             raise InvalidSpace(f"{type(self).__name__.lower()}(): two of the {len(self.items)} items are the same")
 
-    @property
-    @abstractmethod
-    def size(self) -> int:
-        """How many levels there are, exact at any size."""
-
     @abstractmethod
     def _chosen(self, number: int) -> list[int]:
         """Return the places of the items of the level of that number."""
@@ -56,22 +114,14 @@ class Levels(ABC):
     def _number(self, chosen: Sequence[int]) -> int | None:
         """Return the number of the level with the items at these places; ``None`` when there is none."""
 
-    def __len__(self) -> int:
-        return self.size
-
     def __getitem__(self, number: int) -> list[Any]:
         items = [self.items[place] for place in self._chosen(self._checked(number))]
         return [item.value if isinstance(item, Level) else item for item in items]
 
-    def __iter__(self) -> Iterator[list[Any]]:
-        return (self[number] for number in range(self.size))
-
     def param(self, number: int) -> list[Any]:
-        """Return the level of that number as JSON."""
         return [self._params[place] for place in self._chosen(self._checked(number))]
 
     def number(self, param: object) -> int | None:
-        """Return the number of a level, given as JSON; ``None`` when it is none of these."""
         if not isinstance(param, list) or len(param) != self.length:
             return None
         chosen = [self._places.get(canonical_json(item)) for item in param]
@@ -85,14 +135,13 @@ class Levels(ABC):
 
     @property
     def identity(self) -> tuple[object, ...]:
-        """What two sequences of the same levels have in common."""
         return type(self).__name__, self.length, tuple(self._places)
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} of {len(self.items)} items, {self.length} at a time>"
 
 
-class Permutations(Levels):
+class Permutations(_Lists):
     """See :func:`permutations`."""
 
     def __init__(self, items: Iterable[Any], length: int | None = None) -> None:
@@ -124,7 +173,7 @@ class Permutations(Levels):
         return number
 
 
-class Combinations(Levels):
+class Combinations(_Lists):
     """See :func:`combinations`."""
 
     @property
@@ -155,7 +204,7 @@ class Combinations(Levels):
         return number
 
 
-class Tuples(Levels):
+class Tuples(_Lists):
     """See :func:`tuples`."""
 
     @property

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 import json
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -86,7 +87,9 @@ class Listed(Part):
     @classmethod
     def _json(cls, file: Path, text: str) -> Listed:
         try:
-            rows = json.loads(text)
+            rows = json.loads(text, object_pairs_hook=_once)
+        except RecursionError as error:
+            raise InvalidSpace(f"{file}: nested too deep; write a list of objects") from error
         except ValueError as error:
             raise InvalidSpace(f"{file}: not JSON: {error}") from error
         if not isinstance(rows, list):
@@ -95,7 +98,7 @@ class Listed(Part):
 
     @classmethod
     def _csv(cls, file: Path, text: str) -> Listed:
-        reader = csv.reader(text.splitlines(keepends=True), strict=True)
+        reader = csv.reader(io.StringIO(text, newline=""), strict=True)
         rows: list[dict[str, Any]] = []
         where: list[str] = []
         header: list[str] = []
@@ -106,8 +109,7 @@ class Listed(Part):
                 at = f"{file}:{reader.line_num}"
                 if not header:
                     header = [name.strip() for name in cells]
-                    if len(set(header)) != len(header):
-                        raise InvalidSpace(f"{at}: two columns have one name")
+                    _check_header(at, header)
                     continue
                 if len(cells) != len(header):
                     raise InvalidSpace(f"{at}: {len(cells)} cells below {len(header)} factors")
@@ -142,6 +144,25 @@ class Listed(Part):
 
     def factors(self) -> Iterator[Factor]:
         yield from self._factors.values()
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        # JSON takes the last one and says nothing; whoever wrote the file meant both.
+        names = [name for name, _ in pairs]
+        raise ValueError(f"{max(names, key=names.count)!r} is twice in one object")
+    return found
+
+
+def _check_header(at: str, header: Sequence[str]) -> None:
+    if len(set(header)) != len(header):
+        raise InvalidSpace(f"{at}: two columns have one name")
+    for name in header:
+        try:
+            check_name(name)
+        except InvalidSpace as error:
+            raise InvalidSpace(f"{at}: {error}") from None
 
 
 def _level(cell: str) -> Any:

@@ -10,43 +10,28 @@ from __future__ import annotations
 import json
 import math
 import operator
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 from os import PathLike
 from typing import TYPE_CHECKING, Any
 
 from pytest_execo.errors import InvalidSpace
 
-from .chosen import Picked
-from .constraints import constrained
-from .draws import check_seed, distinct
-from .factors import Factor, all_levels, count_levels, shown, told_apart
+from .branch_factors import all_levels, count_levels, told_apart
+from .constraints import Predicate, all_constrained
+from .draws import check_seed
+from .factors import Factor, shown
 from .labels import join_label
+from .layers import Layer, Layers
 from .nested import check_distinct, nested
-from .order import random_order
-from .parts import Cell, Part, Product, Zip
+from .parts import Cell, Part, Product
 from .points import Level, Point
-from .united import params_of, united
+from .sampling import drawn
 
 if TYPE_CHECKING:
     from hypothesis.strategies import SearchStrategy
 
 __all__ = ("Level", "Point", "Space")
-
-Predicate = Callable[..., Any]
-
-
-@dataclass(frozen=True)
-class _Layer:
-    """Settings that have equally many repetitions, in one order. The first layer of a space has all its settings."""
-
-    repetitions: int
-    part: Part
-
-    @property
-    def size(self) -> int:
-        return self.repetitions * self.part.size
 
 
 class Space:
@@ -86,16 +71,14 @@ class Space:
         for name in more:
             if name in given:
                 raise InvalidSpace(f"factor {name!r} is given twice; give it once")
-        part = nested({**given, **more})
-        for predicate in [where] if callable(where) else where or ():
-            part = constrained(part, predicate, part.names)
-        self._layers: tuple[_Layer, ...] = (_Layer(_repetitions(repeat), part),)
+        part = all_constrained(nested({**given, **more}), where)
+        self._layers: Layers = Layers([Layer(_repetitions(repeat), part)])
         self._notes: tuple[Mapping[str, Any], ...] = ()
 
     @classmethod
-    def _of(cls, layers: Iterable[_Layer], notes: Iterable[Mapping[str, Any]] = ()) -> Space:
+    def _of(cls, layers: Layers, notes: Iterable[Mapping[str, Any]] = ()) -> Space:
         space = cls.__new__(cls)
-        space._layers = tuple(layers)
+        space._layers = layers
         space._notes = tuple(notes)
         return space
 
@@ -107,7 +90,7 @@ class Space:
         """
         from .listing import Listed
 
-        return cls._of([_Layer(1, Listed.of(points))])
+        return cls._of(Layers([Layer(1, Listed.of(points))]))
 
     @classmethod
     def read(cls, path: str | PathLike[str]) -> Space:
@@ -120,7 +103,7 @@ class Space:
         """
         from .listing import Listed
 
-        return cls._of([_Layer(1, Listed.read(path))])
+        return cls._of(Layers([Layer(1, Listed.read(path))]))
 
     # what it has
 
@@ -152,7 +135,7 @@ class Space:
     @property
     def repetitions(self) -> int:
         """How many times each setting is run; the most, where that differs."""
-        return sum(layer.repetitions for layer in self._layers)
+        return self._layers.repetitions
 
     @property
     def size(self) -> int:
@@ -160,7 +143,7 @@ class Space:
 
         :raises InvalidSpace: a constraint on too many settings to list; such a space can be sampled and iterated.
         """
-        return sum(layer.size for layer in self._layers)
+        return self._layers.size
 
     @cached_property
     def _repeats(self) -> bool:
@@ -168,7 +151,7 @@ class Space:
 
     @property
     def _settings(self) -> Part:
-        return self._layers[0].part
+        return self._layers.settings
 
     def __len__(self) -> int:
         return self.size
@@ -184,30 +167,17 @@ class Space:
         number = operator.index(index)
         if not 0 <= number < self.size:
             raise IndexError(f"point {number} of a space of {self.size}")
-        before = 0
-        for layer in self._layers:
-            if number < layer.size:
-                repetition, rest = divmod(number, layer.part.size)
-                return self._point(layer.part.cell(rest), before + repetition)
-            number -= layer.size
-            before += layer.repetitions
-        raise AssertionError("the layers have all the points")
+        return self._point(*self._layers.cell(number))
 
     def index(self, point: Point) -> int:
         """Return the number of a point: ``space.index(space.point(i)) == i``.
 
         :raises InvalidSpace: when the point is not in this space.
         """
-        before = repetitions = 0
-        for layer in self._layers:
-            if 0 <= point.repetition - repetitions < layer.repetitions:
-                number = layer.part.number(point._params)
-                if number is None:
-                    break
-                return before + (point.repetition - repetitions) * layer.part.size + number
-            before += layer.size
-            repetitions += layer.repetitions
-        raise InvalidSpace(f"{point!r} is not in {self!r}")
+        number = self._layers.number(point._params, point.repetition)
+        if number is None:
+            raise InvalidSpace(f"{point!r} is not in {self!r}")
+        return number
 
     def find(self, params_json: str, repetition: int = 0) -> Point:
         """Return the point with these parameters, given as JSON.
@@ -218,18 +188,11 @@ class Space:
         return self.point(self.index(Point({}, params, repetition, params_json, params_json)))
 
     def __iter__(self) -> Iterator[Point]:
-        before = 0
-        for layer in self._layers:
-            for repetition in range(before, before + layer.repetitions):
-                for cell in layer.part.cells():
-                    yield self._point(cell, repetition)
-            before += layer.repetitions
+        for cell, repetition in self._layers.cells():
+            yield self._point(cell, repetition)
 
     def __contains__(self, point: object) -> bool:
-        if not isinstance(point, Point):
-            return False
-        part = self._part_at(point.repetition)
-        return part is not None and part.has(point._params)
+        return isinstance(point, Point) and self._layers.has(point._params, point.repetition)
 
     def _point(self, cell: Cell, repetition: int) -> Point:
         entries = [factor.entry(place) for factor, place in cell]
@@ -252,16 +215,7 @@ class Space:
         if not isinstance(other, Space):
             return NotImplemented
         check_distinct((*self.names, *other.names))
-        if len(self._layers) > 1 and len(other._layers) > 1:
-            raise InvalidSpace(
-                "product: both spaces have repetitions that differ, or are shuffled; multiply first, and shuffle then"
-            )
-        layers = [
-            _Layer(one.repetitions * two.repetitions, Product([one.part, two.part]))
-            for one in self._layers
-            for two in other._layers
-        ]
-        return self._of(layers, (*self._notes, *other._notes))
+        return self._of(self._layers.times(other._layers), (*self._notes, *other._notes))
 
     def __or__(self, other: Space) -> Space:
         """The points of both: those of the first, then those of the second that are not in the first.
@@ -270,29 +224,7 @@ class Space:
         """
         if not isinstance(other, Space):
             return NotImplemented
-        layers: list[_Layer] = []
-        ends = sorted({end for space in (self, other) for end in space._ends()})
-        before = 0
-        for end in ends:
-            parts = [part for part in (self._part_at(before), other._part_at(before)) if part is not None]
-            part = parts[0] if len(parts) == 1 else united(*parts)
-            layers.append(_Layer(end - before, part))
-            before = end
-        return self._of(layers, (*self._notes, *other._notes))
-
-    def _ends(self) -> list[int]:
-        """The repetitions at which the layers end."""
-        ends, end = [], 0
-        for layer in self._layers:
-            end += layer.repetitions
-            ends.append(end)
-        return ends
-
-    def _part_at(self, repetition: int) -> Part | None:
-        for layer, end in zip(self._layers, self._ends(), strict=True):
-            if 0 <= repetition < end:
-                return layer.part
-        return None
+        return self._of(self._layers.united(other._layers), (*self._notes, *other._notes))
 
     def zip(self, other: Space) -> Space:
         """The first setting of this one with the first of the other, and so on; the repetitions multiply.
@@ -302,16 +234,7 @@ class Space:
         if not isinstance(other, Space):
             raise InvalidSpace(f"zip({shown(other)}): give a space")
         check_distinct((*self.names, *other.names))
-        if len(self._layers) > 1 or len(other._layers) > 1:
-            raise InvalidSpace(
-                "zip: a space has repetitions that differ, or is shuffled; zip first, repeat and shuffle then"
-            )
-        if self._settings.size != other._settings.size:
-            raise InvalidSpace(
-                f"zip: {self._settings.size} settings with {other._settings.size}; they have to be as many"
-            )
-        layer = _Layer(self.repetitions * other.repetitions, Zip([self._settings, other._settings]))
-        return self._of([layer], (*self._notes, *other._notes))
+        return self._of(self._layers.zipped(other._layers), (*self._notes, *other._notes))
 
     def where(self, *predicates: Predicate) -> Space:
         """Keep the settings for which all predicates are true: ``space.where(lambda memory, vms: memory * vms <= 64)``.
@@ -322,15 +245,14 @@ class Space:
 
         :raises InvalidSpace: an argument that is no factor; later, with the setting, when a predicate fails.
         """
-        layers = list(self._layers)
+        layers = self._layers
         for predicate in predicates:
-            layers = [_Layer(layer.repetitions, constrained(layer.part, predicate, self.names)) for layer in layers]
+            layers = layers.constrained(predicate)
         return self._of(layers, self._notes)
 
     def repeat(self, times: int) -> Space:
         """Run each point that many times."""
-        count = _repetitions(times)
-        return self._of([_Layer(layer.repetitions * count, layer.part) for layer in self._layers], self._notes)
+        return self._of(self._layers.repeated(_repetitions(times)), self._notes)
 
     def sample(self, count: int, *, seed: int | str) -> Space:
         """Draw settings at random, no one twice; each is then repeated as often as the space repeats.
@@ -341,35 +263,10 @@ class Space:
         :param seed: a whole number or a text.
         :raises InvalidSpace: the space has not so many.
         """
-        _whole("sample", count)
+        if isinstance(count, bool) or not isinstance(count, int) or count < 1:
+            raise InvalidSpace(f"sample({shown(count)}): write how many, a whole number from 1")
         note = {"sample": count, "seed": check_seed(seed)}
-        part, accept = self._settings.relaxed()
-        numbers: list[int] = []
-        tries = 1000 * count + 100_000
-        for tried, number in enumerate(distinct(part.size, seed)):
-            if len(numbers) == count or tried == tries:
-                break
-            if accept is None or accept(number):
-                numbers.append(number)
-        if len(numbers) < count:
-            if accept is None:
-                raise InvalidSpace(f"sample({count}) of a space of {part.size} settings; draw no more than there are")
-            raise InvalidSpace(
-                f"sample({count}): of {min(tries, part.size)} settings drawn, {len(numbers)} meet the constraints; "
-                "build what they ask for into the levels"
-            )
-        return self._restricted(part, numbers, note)
-
-    def _restricted(self, part: Part, numbers: Sequence[int], note: Mapping[str, Any]) -> Space:
-        """Return the settings with these numbers in ``part``, in this order, in all the repetitions that they have."""
-        layers = [_Layer(self._layers[0].repetitions, Picked(part, numbers))]
-        for layer in self._layers[1:]:
-            relaxed, accept = layer.part.relaxed()
-            found = [relaxed.number(params_of(part.cell(number))) for number in numbers]
-            kept = [one for one in found if one is not None and (accept is None or accept(one))]
-            if kept:
-                layers.append(_Layer(layer.repetitions, Picked(relaxed, kept)))
-        return self._of(layers, (*self._notes, note))
+        return self._of(self._layers.picked(*drawn(self._settings, count, seed)), (*self._notes, note))
 
     def shuffled(self, seed: int | str, *, blocks: Sequence[str] = ()) -> Space:
         """Put the points into a random order, another one in each repetition.
@@ -381,17 +278,13 @@ class Space:
             ``shuffled(7, blocks=["cluster"])``; the blocks are in random order too.
         """
         check_seed(seed)
+        if isinstance(blocks, str):
+            raise InvalidSpace(f"blocks is {blocks!r}; write a list of factors: blocks=[{blocks!r}]")
         for name in blocks:
             if name not in self.names:
                 raise InvalidSpace(f"blocks: no factor {name!r} in {self!r}")
-        layers = []
-        repetition = 0
-        for layer in self._layers:
-            for _ in range(layer.repetitions):
-                order = random_order(layer.part, seed, repetition, blocks)
-                layers.append(_Layer(1, Picked(layer.part, order)))
-                repetition += 1
-        return self._of(layers, (*self._notes, {"shuffled": seed, "blocks": list(blocks)}))
+        note = {"shuffled": seed, "blocks": list(blocks)}
+        return self._of(self._layers.shuffled(seed, blocks), (*self._notes, note))
 
     @property
     def axes(self) -> tuple[int, ...]:
@@ -403,7 +296,7 @@ class Space:
         """Return the number of the setting at these places of the :attr:`axes`."""
         axes = self.axes
         if len(places) != len(axes) or not all(0 <= place < size for place, size in zip(places, axes, strict=True)):
-            raise InvalidSpace(f"at({list(places)}): write a number below each of {list(axes)}")
+            raise InvalidSpace(f"at({shown(list(places))}): write a number below each of {shown(list(axes))}")
         number = 0
         for place, size in zip(places, axes, strict=True):
             number = number * size + place
@@ -422,7 +315,7 @@ class Space:
             raise InvalidSpace(f"pick: no setting {wrong} in a space of {size}")
         if len(set(listed)) != len(listed):
             raise InvalidSpace("pick: a number is given twice; repeat() runs a setting again")
-        return self._restricted(self._settings, listed, note or {"picked": len(listed)})
+        return self._of(self._layers.picked(self._settings, listed), (*self._notes, note or {"picked": len(listed)}))
 
     def latin_hypercube(self, count: int, *, seed: int | str) -> Space:
         """Draw settings that spread evenly over the levels of each factor; see :mod:`~pytest_execo.sweeps.designs`."""
@@ -469,20 +362,11 @@ class Space:
             "made": [dict(note) for note in self._notes],
         }
 
-    def _identity(self) -> tuple[object, ...]:
-        merged: list[list[Any]] = []
-        for layer in self._layers:
-            if merged and merged[-1][1] == layer.part.identity:
-                merged[-1][0] += layer.repetitions
-            else:
-                merged.append([layer.repetitions, layer.part.identity])
-        return tuple(map(tuple, merged))
-
     def __eq__(self, other: object) -> bool:
-        return self._identity() == other._identity() if isinstance(other, Space) else NotImplemented
+        return self._layers.identity == other._layers.identity if isinstance(other, Space) else NotImplemented
 
     def __hash__(self) -> int:
-        return hash(self._identity())
+        return hash(self._layers.identity)
 
     def __repr__(self) -> str:
         described = self.describe()
@@ -498,11 +382,6 @@ def _repetitions(times: object) -> int:
     if isinstance(times, bool) or not isinstance(times, int) or times < 1:
         raise InvalidSpace(f"repeat is {shown(times)}; write a whole number from 1")
     return int(times)
-
-
-def _whole(what: str, count: object) -> None:
-    if isinstance(count, bool) or not isinstance(count, int) or count < 1:
-        raise InvalidSpace(f"{what}({shown(count)}): write how many, a whole number from 1")
 
 
 def _count(number: int) -> str:

@@ -226,7 +226,7 @@ def test_a_json_file_has_a_list_of_objects(tmp_path: Path) -> None:
         (
             "s.csv",
             "a b\n1\n",
-            "s.csv:2: 'a b': factor 'a b' can't be an argument of a test function; name it like a Python variable",
+            "s.csv:1: factor 'a b' can't be an argument of a test function; name it like a Python variable",
         ),
         ("s.json", "[1", "s.json: not JSON: Expecting ',' delimiter: line 1 column 3 (char 2)"),
         ("s.json", '{"a": 1}', "s.json: {{'a': 1}}; write a list of objects"),
