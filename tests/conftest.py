@@ -11,9 +11,8 @@ import pytest
 
 pytest_plugins = ["pytester"]
 
-# pytester forgets the modules that an inner run imports. Ours must stay, for they own a thread, and psycopg, whose errors
-# are known by their class; hypothesis, whose
-# plugin is in every inner run too, takes a second each time.
+# pytester forgets the modules that an inner run imports. Ours must stay, for they own a thread, and psycopg, whose
+# errors are known by their class; hypothesis, whose plugin is in every inner run too, takes a second each time.
 import hypothesis.internal.observability  # noqa: E402
 import psycopg  # noqa: E402, F401
 

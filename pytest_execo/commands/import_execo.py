@@ -29,7 +29,7 @@ def add_parser(commands: Any) -> None:
 
 
 def _run(options: argparse.Namespace) -> int:
-    from ..sweeps.execo_import import import_execo
+    from ..sweeps.sweeper.execo_import import import_execo
 
     found = import_execo(options.directory, options.into, name=options.name)
     for problem in found.problems[:_SHOWN]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from ..sweeps.store import State
+from ..sweeps.stores.store import State
 from ..units import format_duration, iso_date
 from .printing import safe
 

@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from ..errors import InvalidSpace
-from ..sweeps.points import Point
+from ..sweeps.spaces.points import Point
 from .generation import Swept, swept
 from .items import TRIAL, TrialOf, test_name, trial_at
 from .recording import Past, Result
 
 if TYPE_CHECKING:
-    from ..sweeps.search import Search
+    from ..sweeps.spaces.search import Search
     from .experiment import Experiment
     from .workers import RemoteExperiment
 
@@ -120,6 +120,6 @@ class Adaptive:
             return
         # How often a setting is repeated is the search's own business.
         point = Point(setting.values, setting.params, past.repetition, setting.label, setting.params_json)
-        from ..sweeps.search import Result as Told
+        from ..sweeps.spaces.search import Result as Told
 
         search.tell(point, Told(past.outcome, past.measurements))

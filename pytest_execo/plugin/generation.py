@@ -15,8 +15,8 @@ from typing import Any
 import pytest
 
 from ..errors import InvalidSpace
-from ..sweeps.points import Point
-from ..sweeps.space import Space
+from ..sweeps.spaces.points import Point
+from ..sweeps.spaces.space import Space
 from .nearest import nearest
 from .sweep import MARK, Design
 

@@ -30,9 +30,8 @@ from ..results.directories import read_campaign
 from ..results.files import locked
 from ..results.provenance import git_state
 from ..results.quarantine import Fault
-from ..results.records import sync_file
 from ..sweeps import Attempt, CheckpointStore, Claim, Known, Owner, Planned, State
-from ..sweeps.stores import is_url, open_store
+from ..sweeps.stores.opening import is_url, open_store
 from ..units import iso_date
 from .items import TrialOf
 from .settings import Settings
@@ -133,7 +132,7 @@ class Recording:
             return read_campaign(self.directory)
         if self._settings.fresh or not is_url(self._settings.checkpoint):
             return None
-        from ..sweeps.campaigns import find_shared
+        from ..sweeps.stores.campaigns import find_shared
 
         assert self._settings.checkpoint is not None
         with _named():
@@ -245,7 +244,7 @@ class Recording:
         """Agree with other machines on which campaign this is, where a database is shared."""
         if not is_url(self._settings.checkpoint):
             return None
-        from ..sweeps.campaigns import join_campaign
+        from ..sweeps.stores.campaigns import join_campaign
 
         assert self._settings.checkpoint is not None
         here = (directory / "campaign.json").exists()
@@ -302,9 +301,10 @@ class Recording:
         """Tell whether the dead owner of a claim had written its record, and not lived to note it in the checkpoint."""
         store, _, _ = self._open_parts
         assert claim.inherited is not None
-        path = Path(claim.inherited.records)
-        if claim.inherited.records and path.exists():
-            self.faults += sync_file(store, path)
+        # All records there: an heir may have died as well before it had read them.
+        directory = Path(claim.inherited.records).parent
+        if claim.inherited.records and directory.is_dir():
+            self.faults += sync_store(store, directory)
         return any(one.attempt >= claim.attempt and one.outcome != "pending" for one in store.attempts(claim.trial))
 
     def retries(self) -> int:

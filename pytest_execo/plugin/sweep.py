@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import pytest
 
 from ..errors import InvalidSpace
-from ..sweeps.points import Level
-from ..sweeps.space import Space
+from ..sweeps.spaces.points import Level
+from ..sweeps.spaces.space import Space
 
 if TYPE_CHECKING:
-    from ..sweeps.search import Search, Until
+    from ..sweeps.spaces.search import Search, Until
 
 __all__ = ("MARK", "Design", "sweep")
 

@@ -15,9 +15,9 @@ from pathlib import Path
 from typing import Any
 
 from pytest_execo.errors import CheckpointError
-from pytest_execo.sweeps.snapshot import Snapshot, take_snapshot
-from pytest_execo.sweeps.store import Holder, State
-from pytest_execo.sweeps.sweep_place import STORE_FILE, campaign_of
+from pytest_execo.sweeps.stores.snapshot import Snapshot, take_snapshot
+from pytest_execo.sweeps.stores.store import Holder, State
+from pytest_execo.sweeps.sweeper.place import STORE_FILE, campaign_of
 from pytest_execo.units import iso_date
 
 from .directories import CAMPAIGN_FILE, read_campaign

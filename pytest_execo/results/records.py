@@ -11,7 +11,7 @@ from os import PathLike
 from pathlib import Path
 from typing import Any
 
-from pytest_execo.sweeps.store import Attempt, CheckpointStore
+from pytest_execo.sweeps.stores.store import Attempt, CheckpointStore
 
 from .quarantine import Fault, quarantine
 from .reading import SCHEMA, Record, entries, read_records, record_files, unread_from

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from pytest_execo.sweeps.identity import canonical_json
-from pytest_execo.sweeps.store import State
+from pytest_execo.sweeps.stores.store import State
 
 from .records import Record
 

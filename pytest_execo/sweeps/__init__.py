@@ -10,22 +10,24 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from .designs import box_behnken, fractional_factorial, plackett_burman, subset_design
-    from .execo_import import ExecoImport, import_execo
     from .identity import JSON, canonical_json, plain, trial_id
-    from .levels import Levels, combinations, permutations, tuples
-    from .owners import Owner
-    from .points import Level, Point
-    from .postgres_store import PostgresStore
-    from .progressions import geom, igeom, linspace
-    from .search import Bisect, Repeats, Result, Search
-    from .space import Space
-    from .space_filling import latin_hypercube, sobol
-    from .sqlite_store import SqliteStore
-    from .store import Attempt, CheckpointStore, Claim, Holder, Known, Planned, State
-    from .stores import open_store
-    from .sweeper import ParamSweeper
-    from .until import Until
+    from .spaces.designs import box_behnken, fractional_factorial, plackett_burman, subset_design
+    from .spaces.levels import Levels, combinations, permutations, tuples
+    from .spaces.points import Level, Point
+    from .spaces.progressions import geom, igeom, linspace
+    from .spaces.search import Bisect, Repeats, Result, Search
+    from .spaces.space import Space
+    from .spaces.space_filling import latin_hypercube, sobol
+    from .spaces.until import Until
+    from .stores.opening import open_store
+    from .stores.owners import Owner
+    from .stores.postgres_store import PostgresStore
+    from .stores.sqlite_store import SqliteStore
+    from .stores.store import Attempt, CheckpointStore, Claim, Holder, Known, Planned, State
+    from .sweeper.combinations import Combination, sweep_combinations
+    from .sweeper.execo_import import ExecoImport, import_execo
+    from .sweeper.stats import SweepStats, sweep_stats
+    from .sweeper.sweeper import ParamSweeper
 
 __all__ = (
     "JSON",
@@ -33,6 +35,7 @@ __all__ = (
     "Bisect",
     "CheckpointStore",
     "Claim",
+    "Combination",
     "ExecoImport",
     "Holder",
     "Known",
@@ -49,6 +52,7 @@ __all__ = (
     "Space",
     "SqliteStore",
     "State",
+    "SweepStats",
     "Until",
     "box_behnken",
     "canonical_json",
@@ -65,96 +69,34 @@ __all__ = (
     "plain",
     "sobol",
     "subset_design",
+    "sweep_combinations",
+    "sweep_stats",
     "trial_id",
     "tuples",
 )
 
-_HOMES = {
-    **dict.fromkeys(
-        (
-            "box_behnken",
-            "fractional_factorial",
-            "plackett_burman",
-            "subset_design",
-        ),
-        "designs",
-    ),
-    **dict.fromkeys(
-        (
-            "ExecoImport",
-            "import_execo",
-        ),
-        "execo_import",
-    ),
-    **dict.fromkeys(
-        (
-            "JSON",
-            "canonical_json",
-            "plain",
-            "trial_id",
-        ),
-        "identity",
-    ),
-    **dict.fromkeys(
-        (
-            "Levels",
-            "combinations",
-            "permutations",
-            "tuples",
-        ),
-        "levels",
-    ),
-    **dict.fromkeys(("Owner",), "owners"),
-    **dict.fromkeys(
-        (
-            "Level",
-            "Point",
-        ),
-        "points",
-    ),
-    **dict.fromkeys(("PostgresStore",), "postgres_store"),
-    **dict.fromkeys(
-        (
-            "geom",
-            "igeom",
-            "linspace",
-        ),
-        "progressions",
-    ),
-    **dict.fromkeys(
-        (
-            "Bisect",
-            "Repeats",
-            "Result",
-            "Search",
-        ),
-        "search",
-    ),
-    **dict.fromkeys(("Space",), "space"),
-    **dict.fromkeys(
-        (
-            "latin_hypercube",
-            "sobol",
-        ),
-        "space_filling",
-    ),
-    **dict.fromkeys(("SqliteStore",), "sqlite_store"),
-    **dict.fromkeys(
-        (
-            "Attempt",
-            "CheckpointStore",
-            "Claim",
-            "Holder",
-            "Known",
-            "Planned",
-            "State",
-        ),
-        "store",
-    ),
-    **dict.fromkeys(("open_store",), "stores"),
-    **dict.fromkeys(("ParamSweeper",), "sweeper"),
-    **dict.fromkeys(("Until",), "until"),
+# module → the names that live there
+_ROOMS = {
+    "identity": ("JSON", "canonical_json", "plain", "trial_id"),
+    "spaces.designs": ("box_behnken", "fractional_factorial", "plackett_burman", "subset_design"),
+    "spaces.levels": ("Levels", "combinations", "permutations", "tuples"),
+    "spaces.points": ("Level", "Point"),
+    "spaces.progressions": ("geom", "igeom", "linspace"),
+    "spaces.search": ("Bisect", "Repeats", "Result", "Search"),
+    "spaces.space": ("Space",),
+    "spaces.space_filling": ("latin_hypercube", "sobol"),
+    "spaces.until": ("Until",),
+    "stores.opening": ("open_store",),
+    "stores.owners": ("Owner",),
+    "stores.postgres_store": ("PostgresStore",),
+    "stores.sqlite_store": ("SqliteStore",),
+    "stores.store": ("Attempt", "CheckpointStore", "Claim", "Holder", "Known", "Planned", "State"),
+    "sweeper.combinations": ("Combination", "sweep_combinations"),
+    "sweeper.execo_import": ("ExecoImport", "import_execo"),
+    "sweeper.stats": ("SweepStats", "sweep_stats"),
+    "sweeper.sweeper": ("ParamSweeper",),
 }
+_HOMES = {name: room for room, names in _ROOMS.items() for name in names}
 
 
 def __getattr__(name: str) -> Any:

@@ -44,7 +44,9 @@ def test_of_another_campaign_is_refused(pytester: pytest.Pytester) -> None:
     pytester.runpytest_inprocess("--execo-checkpoint=states.sqlite").assert_outcomes(passed=3)
     result = pytester.runpytest_inprocess("--execo-checkpoint=states.sqlite", "--execo-campaign=other")
     assert result.ret == pytest.ExitCode.USAGE_ERROR
-    result.stderr.fnmatch_lines(["ERROR: --execo-checkpoint: *states.sqlite: the checkpoint store of campaign *, not *"])
+    result.stderr.fnmatch_lines(
+        ["ERROR: --execo-checkpoint: *states.sqlite: the checkpoint store of campaign *, not *"]
+    )
     assert records(Path(pytester.path, "other")) == []
 
 
@@ -69,9 +71,7 @@ def test_what_can_not_be_used_is_refused_before_anything(pytester: pytest.Pytest
 
 @pytest.mark.slow
 @pytest.mark.integration
-def test_two_places_share_a_campaign(
-    pytester: pytest.Pytester, postgres: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_two_places_share_a_campaign(pytester: pytest.Pytester, postgres: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("EXECO_CHECKPOINT", postgres)
     places = [pytester.mkdir("one"), pytester.mkdir("two")]
     for place in places:

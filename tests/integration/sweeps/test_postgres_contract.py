@@ -5,11 +5,11 @@ from collections.abc import Iterator
 
 import pytest
 
-pytest.register_assert_rewrite("tests.unit.sweeps.store_contract")
+pytest.register_assert_rewrite("tests.unit.sweeps.stores.store_contract")
 
 from pytest_execo.sweeps import PostgresStore  # noqa: E402
 from tests.integration.postgres import PostgresServer  # noqa: E402
-from tests.unit.sweeps.store_contract import Clock, Open, StoreContract  # noqa: E402
+from tests.unit.sweeps.stores.store_contract import Clock, Open, StoreContract  # noqa: E402
 
 pytestmark = pytest.mark.integration
 

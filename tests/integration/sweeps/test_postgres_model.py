@@ -4,10 +4,10 @@ import itertools
 
 import pytest
 
-pytest.register_assert_rewrite("tests.unit.sweeps.store_machine")
+pytest.register_assert_rewrite("tests.unit.sweeps.stores.store_machine")
 
 from pytest_execo.sweeps import PostgresStore  # noqa: E402
-from tests.unit.sweeps.store_machine import Open, run  # noqa: E402
+from tests.unit.sweeps.stores.store_machine import Open, run  # noqa: E402
 
 
 @pytest.mark.slow

@@ -18,8 +18,8 @@ import pytest
 
 from pytest_execo.errors import CheckpointError
 from pytest_execo.sweeps import Attempt, CheckpointStore, Claim, Owner, Planned, PostgresStore, State, open_store
-from pytest_execo.sweeps import postgres as connections
-from pytest_execo.sweeps.campaigns import find_shared, join_campaign
+from pytest_execo.sweeps.stores import postgres as connections
+from pytest_execo.sweeps.stores.campaigns import find_shared, join_campaign
 from pytest_execo.units import iso_date
 from tests.integration.postgres import PASSWORD, PostgresServer
 from tests.integration.sweeps.cutting_proxy import CuttingProxy

@@ -307,7 +307,7 @@ def test_the_rate_of_a_sweep(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     with ParamSweeper(tmp_path, {"x": range(10)}) as sweeper:
         for number in range(5):
             date = iso_date(START + number * 600)
-            monkeypatch.setattr("pytest_execo.sweeps.sweep_claims.iso_date", lambda date=date: date)
+            monkeypatch.setattr("pytest_execo.sweeps.sweeper.claims.iso_date", lambda date=date: date)
             sweeper.done(sweeper.get_next())
         sweeper.get_next()
         progress = sweep_progress(tmp_path, now=START + 2400)
