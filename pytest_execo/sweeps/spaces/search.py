@@ -167,8 +167,6 @@ class Repeats:
         """Return the repetition of a setting that is to be asked for now."""
         told, asked = self._told.get(setting, {}), self._asked.get(setting, set())
         begun = len(told) + len(asked)
-        if begun >= self.until.at_most:
-            return None
         if begun >= self.until.at_least and (asked or not self.until.needs_more(self._values(setting), len(told))):
             return None
         return next(number for number in range(begun + 1) if number not in told and number not in asked)

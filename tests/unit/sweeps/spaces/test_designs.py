@@ -223,7 +223,9 @@ def test_plackett_burman_is_orthogonal_and_balanced(factors: int) -> None:
     assert all(dot(one, two) == 0 for one, two in itertools.combinations(columns, 2))
 
 
-@pytest.mark.parametrize(("factors", "runs"), [(1, 2), (2, 4), (3, 4), (4, 8), (7, 8), (8, 12), (11, 12), (24, 32)])
+@pytest.mark.parametrize(
+    ("factors", "runs"), [(1, 2), (2, 4), (3, 4), (4, 8), (7, 8), (8, 12), (11, 12), (16, 20), (24, 32), (36, 40)]
+)
 def test_how_many_settings_plackett_burman_takes(factors: int, runs: int) -> None:
     assert plackett_burman(grid(*[2] * factors)).size == runs
 
