@@ -7,7 +7,7 @@ that uses nothing of execo meets none of these hooks. Under pytest-xdist each wo
 from __future__ import annotations
 
 import time
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -106,12 +106,16 @@ class ExperimentSession:
     def pytest_runtest_protocol(self, item: pytest.Item, nextitem: pytest.Item | None) -> bool | None:
         if TRIAL not in item.stash:
             return None
+        # What stands here may be of an item that was to be next, and is not: see below.
+        self._tear_down(item, item)
         refused = self._before(item)
         if refused is not None:
             self._no_longer_waits(item)
             if refused:
                 self.experiment.ended("pending", refused)
                 self.pending.report(item, refused)
+            # The item before has left standing what this one would have needed.
+            self._tear_down(item, nextitem)
             return True
         item.ihook.pytest_runtest_logstart(nodeid=item.nodeid, location=item.location)
         again: _Run | None = self._run
@@ -289,12 +293,18 @@ class ExperimentSession:
         if self.lease.request == request and not self.experiment.still_waits(request, self.waiting[request]):
             self._end_lease(item)
 
+    def _tear_down(self, item: pytest.Item, nextitem: pytest.Item | None) -> None:
+        """End the fixtures that ``nextitem`` does not need."""
+        state = item.session._setupstate
+        self._reported(item, lambda: state.teardown_exact(nextitem), self.lease.request)
+
     def _end_lease(self, item: pytest.Item) -> None:
-        """End the lease and the fixtures on it. An error in a fixture's teardown is reported, and the run goes on."""
-        request = self.lease.request
-        call = pytest.CallInfo.from_call(
-            self.lease.end, when="teardown", reraise=(pytest.exit.Exception, KeyboardInterrupt)
-        )
+        """End the lease and the fixtures on it."""
+        self._reported(item, self.lease.end, self.lease.request)
+
+    def _reported(self, item: pytest.Item, end: Callable[[], None], request: Request | None) -> None:
+        """End fixtures. An error in a teardown is reported, and the run goes on."""
+        call = pytest.CallInfo.from_call(end, when="teardown", reraise=(pytest.exit.Exception, KeyboardInterrupt))
         if call.excinfo is None:
             return
         if request is not None and self.experiment.lost(request) is not None:

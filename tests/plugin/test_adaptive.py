@@ -89,3 +89,24 @@ def test_a_search_needs_its_budget(pytester: pytest.Pytester) -> None:
     result = pytester.runpytest_inprocess()
     assert result.ret == pytest.ExitCode.USAGE_ERROR
     result.stderr.fnmatch_lines(["ERROR: *search needs trials=*"])
+
+
+def test_items_that_are_not_needed_leave_no_fixture_standing(pytester: pytest.Pytester) -> None:
+    fixture = """
+import pytest
+
+@pytest.fixture(scope="module")
+def place():
+    print("{name} up")
+    yield
+    print("{name} down")
+
+@pytest.fixture(autouse=True)
+def use(place): pass
+"""
+    for name in ("first", "second"):
+        pytester.makepyfile(**{f"test_{name}": fixture.format(name=name) + SEARCH.format(more="").replace("10", "9")})
+    result = pytester.runpytest_inprocess("-s")
+    said = [word for line in result.stdout.lines for word in line.split() if word in ("up", "down")]
+    assert said == ["up", "down", "up", "down"]
+    assert "not torn down" not in result.stdout.str()
