@@ -1,6 +1,8 @@
 """The controller of pytest-xdist: keeps the books for workers, which run the tests.
 
 It neither collects nor runs a test. What it needs to know of them the workers say, each the same; the first counts.
+
+There is a controller in every run with workers, also where no test uses execo: what it needs loads when it is asked.
 """
 
 from __future__ import annotations
@@ -8,20 +10,20 @@ from __future__ import annotations
 import contextlib
 import threading
 from collections.abc import Generator, Iterator, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from ..errors import CampaignError
-from ..testbeds import Request
-from . import terminal
-from .bookkeeping import Bookkeeping
 from .broker import Broker
-from .experiment import Experiment, Group
-from .items import TrialOf
-from .outcomes import PendingItems, make_pending
-from .recording import Refusal
 from .scheduling import GroupScheduling
+
+if TYPE_CHECKING:
+    from ..testbeds import Request
+    from .bookkeeping import Bookkeeping
+    from .experiment import Experiment, Group
+    from .items import TrialOf
+    from .recording import Refusal
 
 __all__ = ("Controller",)
 
@@ -60,6 +62,8 @@ class Controller:
     @property
     def experiment(self) -> Experiment:
         """The books; opened with the first question."""
+        from .experiment import Experiment
+
         with self._lock:
             if self._experiment is None:
                 self._experiment = Experiment(self._config)
@@ -100,7 +104,7 @@ class Controller:
     def _answer_begin(self, worker: str, trial: TrialOf) -> int | Refusal:
         with self._told_to_all():
             taken = self.experiment.begin(trial)
-        if not isinstance(taken, Refusal):
+        if isinstance(taken, int):
             self._running[worker] = trial, taken
         return taken
 
@@ -144,6 +148,10 @@ class Controller:
         experiment = self._experiment
         if experiment is None or not self._loaded:
             return None
+        from . import terminal
+        from .bookkeeping import Bookkeeping
+        from .outcomes import PendingItems
+
         session: Any = self._config.pluginmanager.get_plugin("session")
         self._bookkeeping = Bookkeeping(session, experiment)
         for plugin in (*self._bookkeeping.plugins, PendingItems()):
@@ -175,10 +183,12 @@ class Controller:
     def pytest_handlecrashitem(self, crashitem: str, report: pytest.TestReport) -> None:
         worker = report.node.gateway.id
         if self._crashed.pop(worker, None) is not None:
+            from .outcomes import make_pending
+
             make_pending(report, f"worker {worker} crashed while running it")
 
     def pytest_runtest_logreport(self) -> None:
-        terminal.write_later_lines(self._config)
+        self._write_later_lines()
         if self._over is not None:
             error, self._over = self._over, None
             pytest.exit(f"execo: {error}", returncode=pytest.ExitCode.INTERNAL_ERROR)
@@ -186,11 +196,19 @@ class Controller:
     @pytest.hookimpl(wrapper=True, trylast=True)
     def pytest_sessionfinish(self, session: pytest.Session) -> Generator[None, None, None]:
         if self._over is not None:
+            from . import terminal
+
             session.exitstatus = pytest.ExitCode.INTERNAL_ERROR
             terminal.write_line(self._config, f"execo: {self._over}")
         try:
             yield
         finally:
+            self._write_later_lines()
+
+    def _write_later_lines(self) -> None:
+        if self._experiment is not None:
+            from . import terminal
+
             terminal.write_later_lines(self._config)
 
     def pytest_unconfigure(self) -> None:

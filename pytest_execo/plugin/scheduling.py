@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import collections
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from .experiment import Group
+if TYPE_CHECKING:
+    from .experiment import Group
 
 __all__ = ("GroupScheduling",)
 

@@ -54,13 +54,14 @@ def records(pytester: pytest.Pytester) -> list[dict[str, Any]]:
     return [json.loads(line) for line in lines]
 
 
-def run(pytester: pytest.Pytester, *arguments: str) -> pytest.RunResult:
-    return pytester.runpytest_subprocess("-n", "4", "-p", "no:randomly", *arguments, timeout=100)
+def run(pytester: pytest.Pytester, *arguments: str, workers: int = 2) -> pytest.RunResult:
+    # Without plugins that take each worker a second to load.
+    return pytester.runpytest_subprocess("-n", str(workers), "-p", "no:hypothesispytest", *arguments, timeout=100)
 
 
 def test_groups_stay_together_and_deploy_once(pytester: pytest.Pytester) -> None:
     pytester.makepyfile(GROUPS.format(crash=""))
-    result = run(pytester)
+    result = run(pytester, workers=4)
     result.assert_outcomes(passed=27)
     assert result.ret == 0
     result.stdout.fnmatch_lines(
@@ -89,7 +90,7 @@ def test_groups_stay_together_and_deploy_once(pytester: pytest.Pytester) -> None
 
 def test_a_crash_costs_the_trial_in_flight(pytester: pytest.Pytester) -> None:
     pytester.makepyfile(GROUPS.format(crash="if x == 2: os._exit(3)"))
-    result = run(pytester)
+    result = run(pytester, workers=4)
     assert result.ret == 75
     found = records(pytester)
     assert Counter(r["outcome"] for r in found) == {"passed": 25, "pending": 1}
