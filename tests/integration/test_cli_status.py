@@ -20,7 +20,7 @@ from pytest_execo.sweeps import ParamSweeper
 
 pytestmark = pytest.mark.integration
 
-EXECO = Path(__file__).parents[1] / "unit" / "sweeps" / "data" / "execo"
+EXECO = Path(__file__).parents[1] / "unit" / "sweeps" / "sweeper" / "data" / "execo"
 
 
 @pytest.fixture

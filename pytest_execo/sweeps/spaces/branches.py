@@ -73,8 +73,11 @@ class Choice(_Several):
 
     def __init__(self, factor: Factor, branches: Sequence[Part]) -> None:
         self.factor = factor
-        self.parts = tuple(branches)
-        self.names = (factor.name, *dict.fromkeys(name for branch in branches for name in branch.names))
+        self.parts: tuple[Part, ...] = tuple(branches)
+        self.names: tuple[str, ...] = (
+            factor.name,
+            *dict.fromkeys(name for branch in branches for name in branch.names),
+        )
         if factor.name in self.names[1:]:
             raise InvalidSpace(f"factor {factor.name!r} is given again below one of its own levels")
 
@@ -129,13 +132,13 @@ class Union(_Several):
 
     def __init__(self, parts: Sequence[Part], accepts: Sequence[Accept | None] = ()) -> None:
         # Unions of unions are one, where no test depends on how they are numbered.
-        self.parts = tuple(
+        self.parts: tuple[Part, ...] = tuple(
             inner
             for part in parts
             for inner in (part.parts if isinstance(part, Union) and not (accepts or part._accepts) else (part,))
         )
         self._accepts = tuple(accepts)
-        self.names = tuple(dict.fromkeys(name for part in self.parts for name in part.names))
+        self.names: tuple[str, ...] = tuple(dict.fromkeys(name for part in self.parts for name in part.names))
 
     def cell(self, number: int) -> Cell:
         place, rest = self._split(number)

@@ -23,7 +23,7 @@ class _Some(Part):
 
     def __init__(self, part: Part) -> None:
         self.part = part
-        self.names = part.names
+        self.names: tuple[str, ...] = part.names
 
     @property
     def required(self) -> frozenset[str]:
@@ -89,7 +89,7 @@ class Picked(_Some):
 
     def __init__(self, part: Part, numbers: Sequence[int]) -> None:
         super().__init__(part)
-        self.numbers = tuple(numbers)
+        self.numbers: tuple[int, ...] = tuple(numbers)
 
     @property
     def size(self) -> int:

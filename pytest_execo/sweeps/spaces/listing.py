@@ -31,7 +31,7 @@ class Listed(Part):
         self._factors = dict(factors)
         self._cells = tuple(cells)
         self._numbers = dict(numbers)
-        self.names = tuple(factors)
+        self.names: tuple[str, ...] = tuple(factors)
 
     @classmethod
     def of(cls, points: Iterable[Mapping[str, Any]], where: Sequence[str] | None = None) -> Listed:

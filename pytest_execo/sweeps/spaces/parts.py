@@ -120,7 +120,7 @@ class Single(Part):
 
     def __init__(self, factor: Factor) -> None:
         self.factor = factor
-        self.names = (factor.name,)
+        self.names: tuple[str, ...] = (factor.name,)
 
     @property
     def size(self) -> int:
@@ -155,7 +155,7 @@ class Product(Part):
         self.parts: tuple[Part, ...] = tuple(
             inner for part in parts for inner in (part.parts if isinstance(part, Product) else (part,))
         )
-        self.names = tuple(name for part in self.parts for name in part.names)
+        self.names: tuple[str, ...] = tuple(name for part in self.parts for name in part.names)
 
     @cached_property
     def size(self) -> int:
@@ -225,8 +225,8 @@ class Zip(Part):
     """The first cell of one part with the first of another, and so on."""
 
     def __init__(self, parts: Sequence[Part]) -> None:
-        self.parts = tuple(parts)
-        self.names = tuple(name for part in parts for name in part.names)
+        self.parts: tuple[Part, ...] = tuple(parts)
+        self.names: tuple[str, ...] = tuple(name for part in parts for name in part.names)
 
     @property
     def size(self) -> int:
