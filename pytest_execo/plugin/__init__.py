@@ -103,5 +103,10 @@ class _Selection:
         faults = config.stash.setdefault(SWEEP_ERRORS, [])
         if faults or config.getoption("execo_plan") or any(map(uses_execo, items)):
             from .collecting import begin
+            from .generation import PAUSED, resume_collector
 
-            begin(session, items, faults)
+            try:
+                begin(session, items, faults)
+            finally:
+                if config.stash.get(PAUSED, False):
+                    resume_collector()

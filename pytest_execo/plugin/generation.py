@@ -6,6 +6,7 @@ its number: a mark on each item would cost more than all the rest of collection 
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import reduce
@@ -20,10 +21,15 @@ from ..sweeps.spaces.space import Space
 from .nearest import nearest
 from .sweep import MARK, Design
 
-__all__ = ("Swept", "generate", "swept")
+__all__ = ("PAUSED", "Swept", "generate", "resume_collector", "swept")
 
 #: More items than this are not collected: pytest takes about 5 kB and 0.2 ms for each.
 MOST_ITEMS = 2_000_000
+# From here on a garbage collection costs more than what it might find.
+_MANY = 5_000
+
+#: Set while the garbage collector waits for the end of collection.
+PAUSED: pytest.StashKey[bool] = pytest.StashKey()
 
 
 @dataclass(frozen=True)
@@ -71,6 +77,8 @@ def generate(metafunc: pytest.Metafunc) -> str | None:
     except InvalidSpace as error:
         path, line, _ = metafunc.definition.location
         return f"{path}:{(line or 0) + 1}: @sweep of {metafunc.function.__name__}: {error}"
+    if design.space.size >= _MANY:
+        _pause_collector(metafunc.config)
     names = design.space.names
     if design.search is not None:
         points: list[Point] = []
@@ -92,6 +100,23 @@ def generate(metafunc: pytest.Metafunc) -> str | None:
     assert parent is not None
     parent.stash.setdefault(_SWEPT, {})[metafunc.definition.name] = Swept(design, names, points, marked)
     return None
+
+
+def _pause_collector(config: pytest.Config) -> None:
+    """Have Python's garbage collector wait until collection is over.
+
+    It looks through all objects again and again while they become more, all of which stay: at 100 000 items that takes
+    more time than the items do.
+    """
+    if gc.isenabled():
+        gc.disable()
+        config.stash[PAUSED] = True
+        config.add_cleanup(resume_collector)  # when collection never comes to its end
+
+
+def resume_collector() -> None:
+    """Have the garbage collector go on. Whoever had it off from the start never gets here."""
+    gc.enable()
 
 
 def _has_others(metafunc: pytest.Metafunc) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 from pathlib import Path
 from typing import Any
@@ -123,3 +124,12 @@ def test_another_word_for_the_order_is_refused(pytester: pytest.Pytester) -> Non
     result = pytester.runpytest_inprocess("--execo-order=shuffled")
     assert result.ret == pytest.ExitCode.USAGE_ERROR
     result.stderr.fnmatch_lines(["ERROR: --execo-order=shuffled: write given or random"])
+
+
+def test_the_garbage_collector_waits_for_a_large_collection_and_no_longer(pytester: pytest.Pytester) -> None:
+    text = "import gc\n@sweep(x=range(6000))\ndef test_it(x): assert gc.isenabled()"
+    assert len(collected(pytester, text)) == 6000
+    assert gc.isenabled()
+    pytester.runpytest_inprocess("-k", "x:5999").assert_outcomes(passed=1, deselected=5999)
+    assert "no argument 'y'" in refused(pytester, "@sweep(x=range(6000))\n@sweep(y=[1])\ndef test_it(x): pass")
+    assert gc.isenabled()
