@@ -105,7 +105,7 @@ def _select(
     if adaptive:
         self.adaptive.learn(adaptive)
     experiment = self.experiment
-    sources = {test: source_digest(item.function) for test, item in tests.items()}  # type: ignore[attr-defined]
+    sources = {test: source_digest(getattr(item, "function", None)) for test, item in tests.items()}
     selection = experiment.select(tuple(planned), sources)
     left_out: list[pytest.Item] = []
     kept: list[pytest.Item] = []

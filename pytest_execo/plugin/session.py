@@ -273,7 +273,7 @@ class ExperimentSession:
             nodes=run.nodes,
             measurements=run.trial.measurements,
             attachments=run.trial.attachments,
-            source=source_digest(item.function),  # type: ignore[attr-defined]
+            source=source_digest(getattr(item, "function", None)),
         )
         try:
             self.experiment.finish(run.identity, result, retried=run.retried)
@@ -290,7 +290,9 @@ class ExperimentSession:
             return
         request = item.stash[REQUEST]
         self.waiting[request] -= 1
-        if self.lease.request == request and not self.experiment.still_waits(request, self.waiting[request]):
+        # Asked for each of them, since the controller of pytest-xdist counts by it.
+        waits = self.experiment.still_waits(request, self.waiting[request])
+        if self.lease.request == request and not waits:
             self._end_lease(item)
 
     def _tear_down(self, item: pytest.Item, nextitem: pytest.Item | None) -> None:

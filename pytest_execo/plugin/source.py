@@ -21,8 +21,10 @@ __all__ = ("source_digest",)
 
 
 @functools.lru_cache(maxsize=10_000)
-def source_digest(function: Callable[..., Any]) -> str | None:
-    """Return 16 hexadecimal digits for the source of a function; ``None`` where there is no source to read."""
+def source_digest(function: Callable[..., Any] | None) -> str | None:
+    """Return 16 hexadecimal digits for the source of a function; ``None`` where there is none, or none to read."""
+    if function is None:  # an item that is no function: a doctest, a file of another plugin
+        return None
     try:
         text = textwrap.dedent(inspect.getsource(inspect.unwrap(function)))
     except (OSError, TypeError, ValueError):

@@ -85,3 +85,20 @@ def test_digest_is_of_the_code_alone() -> None:
 
     assert first == second != source_digest(one)
     assert source_digest(len) is None
+
+
+def test_an_item_that_is_no_function_is_recorded_too(pytester: pytest.Pytester) -> None:
+    pytester.makepyfile(
+        """
+        import pytest
+        pytestmark = pytest.mark.execo(nodes=1)
+
+        def test_it(trial):
+            '''
+            >>> 1 + 1
+            2
+            '''
+        """
+    )
+    pytester.runpytest_inprocess("--doctest-modules").assert_outcomes(passed=2)
+    assert [record["source"]["digest"] is None for record in records(pytester)] == [True, False]
