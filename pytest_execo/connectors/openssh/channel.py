@@ -32,6 +32,7 @@ class Channel(Client, RawChannel):
         self._is_open = False
         self._head = bytearray()
         self._errors = bytearray()
+        self._asking: asyncio.Task[None] | None = None
 
     async def opened(self) -> None:
         """Wait until the line runs.
@@ -88,7 +89,12 @@ class Channel(Client, RawChannel):
             self._ended(exit_code)
         elif not self._is_open and (refused := NO_SESSION.search(said)):
             self._refuse(Refused(self._master.host.name, refused[1].strip()))
-        elif not self._master.answers():
+        else:
+            self._asking = asyncio.ensure_future(self._ask_master(exit_code, signal))
+
+    async def _ask_master(self, exit_code: int | None, signal: int | None) -> None:
+        """Tell what a client's end without the command's exit code means: that hangs on the master."""
+        if not await self._master.answers():
             self._master.when_over(self._lost)
         elif self._is_killed:
             self._lost(None)

@@ -93,7 +93,7 @@ class OpensshConnector(SupervisedConnector):
             except BaseException:
                 stream.kill()
                 raise
-            if not connection.master.answers():
+            if not await connection.master.answers():
                 raise await connection.master.lost()
             # Not a lack of room: forwarded connections are not counted as sessions.
             reason = await connection.master.failed_open() or "the host does not forward connections"
@@ -129,6 +129,6 @@ async def _why(connection: OpensshConnection, stream: ClientStream, otherwise: s
     """Return the error for a client that did not get what it asked for, and has ended."""
     if refused := NO_SESSION.search("\n".join(stream.said)):
         return Refused(connection.host.name, refused[1].strip())
-    if connection.master.answers():
+    if await connection.master.answers():
         return StartFailed(connection.host.name, otherwise)
     return await connection.master.lost()

@@ -27,6 +27,8 @@ __all__ = ("Master",)
 
 # Lines of what it says that are kept: the reason for its end is among the last.
 _KEPT = 40
+# Seconds for a master that is there to greet.
+_GREETING_TIMEOUT = 5
 
 
 class Master(RawReceiver):
@@ -148,22 +150,26 @@ class Master(RawReceiver):
         """Whether it takes no more clients."""
         return self._is_ending or self.over.is_set()
 
-    def answers(self) -> bool:
-        """Whether it is there; one whose socket is gone is ended.
+    async def answers(self) -> bool:
+        """Whether it is there: it greets whoever comes, at once. One that does not is ended.
 
-        A client that has lost it may be seen to end a moment before it: a master that ends closes its socket first.
+        That its socket takes a connection proves nothing: while a program that was killed goes away, its clients can
+        have lost it already and its socket still takes some. One that is busy for long counts as there.
         """
-        if self.over.is_set():
+        if self.closed_or_closing:
             return False
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK) as probe:
             try:
                 probe.connect(str(self.socket))
-            except BlockingIOError:  # many clients wait there
+                greeting = asyncio.get_running_loop().sock_recv(probe, 1)
+                if await asyncio.wait_for(greeting, _GREETING_TIMEOUT):
+                    return True
+            except (BlockingIOError, TimeoutError):  # many clients wait there
                 return True
             except OSError:
-                self._child.close()
-                return False
-        return True
+                pass
+        self._child.close()
+        return False
 
     def when_over(self, then: Callable[[str], None]) -> None:
         """Call ``then`` with the reason when it has ended, at once if it has already."""

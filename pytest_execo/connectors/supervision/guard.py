@@ -83,6 +83,7 @@ class Guard(RawReceiver):
         self._quiet = True  # as the script begins
         #: It heard no sign of life for too long, and is ending what runs: the network was cut, or we stood still.
         self.acted: bool = False
+        self._is_let_go = False
         #: The login shell is one of those that take a line as POSIX says; known once the guard has said so.
         self.shell_is_posix: bool = False
         self._questions: dict[int, asyncio.Future[int]] = {}
@@ -122,8 +123,13 @@ class Guard(RawReceiver):
         if self.busy:
             self.sign_of_life()
 
-    def blame(self) -> ConnectionLost:
-        """Return the error of what the guard has ended."""
+    @property
+    def cause(self) -> ConnectionLost | None:
+        """Why the guard ends what runs, when it does: the error of all that it ended."""
+        if self._is_let_go:
+            return ConnectionLost(self._host, "disconnected")
+        if not self.acted:
+            return None
         why = f"no sign of life came through for {self._silence} s, so the host's guard ended it (EXECO_LIFELINE=60 "
         return ConnectionLost(self._host, f"{why}would wait a minute)")
 
@@ -132,8 +138,13 @@ class Guard(RawReceiver):
         if not task.cancelled():
             task.exception()  # told to those who ask it something
 
+    def let_go(self) -> None:
+        """End it for good, with all that it guards: the connection is about to be closed."""
+        self._is_let_go = True
+        self.close()
+
     def close(self) -> None:
-        """Let go: what the guard still knows of is ended there."""
+        """End it: what it still knows of is ended there."""
         if self._opening is not None:
             self._opening.cancel()
         if self._channel is not None:

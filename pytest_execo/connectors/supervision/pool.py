@@ -131,5 +131,5 @@ class Pool:
             self._opening.cancel()
         links, self._links = self._links, []
         for link in links:
-            link.guard.close()
+            link.guard.let_go()
         await asyncio.gather(*(link.connection.close() for link in links))

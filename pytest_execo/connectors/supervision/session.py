@@ -134,8 +134,8 @@ class Session(Channel, RawReceiver):
         elif self._begun.exception() is None:
             self._flush_report()
             end = self._reported() or self._end or End(error=lost)
-            if self._link.guard.acted and (end.signal or end.exit_code in _ENDED_BY_GUARD):
-                end = End(error=self._link.guard.blame())
+            if (cause := self._link.guard.cause) and (end.signal or end.exit_code in _ENDED_BY_GUARD):
+                end = End(error=cause)
             self._receiver.ended(end)
         self._over_now()
 
