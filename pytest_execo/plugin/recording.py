@@ -26,7 +26,7 @@ from ..results import (
     read_records,
     sync_store,
 )
-from ..results.directories import read_campaign
+from ..results.directories import read_campaign, remove_unfinished
 from ..results.files import locked
 from ..results.provenance import git_state
 from ..results.quarantine import Fault
@@ -204,6 +204,7 @@ class Recording:
             results.mkdir(exist_ok=True)
             # Two runs that begin at once must not begin two campaigns.
             with locked(results):
+                remove_unfinished(results)
                 self.directory = self._existing() or new_campaign_directory(results, self._settings.site)
                 self._open(self.directory, planned, again)
         except OSError as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime as dt
 import json
 import logging
@@ -12,12 +13,21 @@ from typing import Any
 
 from pytest_execo.errors import CampaignError
 
-__all__ = ("CAMPAIGN_FILE", "SCHEMA", "find_campaign", "new_campaign_directory", "read_campaign")
+__all__ = (
+    "CAMPAIGN_FILE",
+    "SCHEMA",
+    "find_campaign",
+    "new_campaign_directory",
+    "read_campaign",
+    "remove_unfinished",
+)
 
 CAMPAIGN_FILE = "campaign.json"
 SCHEMA = "pytest-execo/campaign/1"
 
 _log = logging.getLogger(__name__)
+# What new_campaign_directory() puts after the site.
+_NAME = re.compile(r"-\d{4}-\d\d-\d\dT\d{6}(-\d+)?$")
 
 
 def find_campaign(results_root: str | PathLike[str], testbed: str, site: str) -> Path | None:
@@ -60,6 +70,23 @@ def new_campaign_directory(results_root: str | PathLike[str], site: str) -> Path
                 number += 1
     except OSError as error:
         raise CampaignError(f"{root}: no campaign can be made here: {error.strerror}") from error
+
+
+def remove_unfinished(results_root: str | PathLike[str]) -> None:
+    """Remove the directories of new campaigns whose session was killed before it had written their campaign.json.
+
+    There is nothing in them but a lock and half a file, and nobody would find them again. To be called by whoever holds
+    the lock of ``results_root``, under which campaigns are made.
+    """
+    for path in Path(results_root).iterdir():
+        if _NAME.search(path.name) is None or not path.is_dir():
+            continue
+        remains = list(path.iterdir())
+        if all(each.name.startswith(".campaign.") for each in remains):
+            with contextlib.suppress(OSError):
+                for each in remains:
+                    each.unlink()
+                path.rmdir()
 
 
 def read_campaign(directory: Path) -> dict[str, Any]:

@@ -16,6 +16,7 @@ import pytest
 from pytest_execo.errors import CampaignError
 from pytest_execo.hosts import Host
 from pytest_execo.results import Campaign, find_campaign, new_campaign_directory, provenance
+from pytest_execo.results.directories import remove_unfinished
 from pytest_execo.results.schema import load_schema
 
 
@@ -196,6 +197,20 @@ def test_new_directories_have_names_of_their_own(tmp_path: Path) -> None:
     assert len({*made}) == 3
     assert all(path.is_dir() and path.name.startswith("ly_on-20") for path in made)
     assert open_campaign(made[0]).directory == made[0]
+
+
+def test_what_killed_sessions_began_is_removed(tmp_path: Path) -> None:
+    whole = new_campaign_directory(tmp_path, "local")
+    open_campaign(whole)
+    begun = [new_campaign_directory(tmp_path, "local") for _ in range(3)]
+    (begun[1] / ".campaign.lock").touch()
+    (begun[2] / ".campaign.lock").touch()
+    (begun[2] / ".campaign.json.x1y2").write_text("{")
+    somebodys = new_campaign_directory(tmp_path, "local")
+    (somebodys / "notes").touch()
+    (tmp_path / "empty").mkdir()
+    remove_unfinished(tmp_path)
+    assert {path.name for path in tmp_path.iterdir()} == {whole.name, somebodys.name, "empty"}
 
 
 def git(directory: Path, *command: str) -> None:
