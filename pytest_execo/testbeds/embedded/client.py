@@ -15,6 +15,7 @@ import tempfile
 import threading
 import time
 import weakref
+from collections.abc import Mapping
 from typing import Any
 
 from ...errors import FaultNotAvailable, LeaseLost, ReservationFailed, TestbedError
@@ -32,10 +33,26 @@ END_TIMEOUT = 30.0
 _PASSED_ON = ("PATH", "LANG", "TZ", "TMPDIR", "PYTHONHOME", "LD_LIBRARY_PATH")
 
 
-class Client:
-    """Owns one manager process. Thread-safe; the manager ends when this object or its process does."""
+#: What a node is like when nobody says otherwise.
+_DEFAULTS: Mapping[str, Any] = {
+    "isolation": True,
+    "disk": 1 << 30,
+    "lifetime": None,
+    "user": None,
+    "keys": (),
+    "files": {},
+}
 
-    def __init__(self, settings: dict[str, Any]) -> None:
+
+class Client:
+    """Owns one manager process. Thread-safe; the manager ends when this object or its process does.
+
+    :param settings: ``names`` of the nodes, and what is not as in the defaults: ``isolation``, whether to try;
+        ``disk``, bytes; ``lifetime``, seconds; ``user``, the login name; ``keys``, public keys that log in besides the
+        lease's own; ``files``, of each node's ``/etc``.
+    """
+
+    def __init__(self, settings: Mapping[str, Any]) -> None:
         self._lock = threading.Lock()
         self._number = 0
         self._received = b""
@@ -61,7 +78,7 @@ class Client:
         self._finalizer = weakref.finalize(self, _end, self._process, self.paths, os.getpid())
         _forget_in_children(self._process)
         try:
-            self.ready: dict[str, Any] = self._start(settings)
+            self.ready: dict[str, Any] = self._start({**_DEFAULTS, **settings})
         except BaseException:
             self._finalizer()
             raise

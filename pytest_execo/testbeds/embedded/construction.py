@@ -28,19 +28,21 @@ def build(settings: dict[str, Any]) -> tuple[list[Machine], dict[str, Any]]:
     if "mount" in isolation:
         namespaces.enter_private_mounts()
     client_key = asyncssh.generate_private_key("ssh-ed25519", comment="embedded testbed")
-    host_keys = [asyncssh.generate_private_key("ssh-ed25519") for _ in range(settings["nodes"])]
-    reserved = [_reserve(index) for index in range(settings["nodes"])]
+    logins = {client_key.public_data, *(asyncssh.import_public_key(text).public_data for text in settings["keys"])}
+    host_keys = [asyncssh.generate_private_key("ssh-ed25519") for _ in settings["names"]]
+    reserved = [_reserve(index) for index in range(len(settings["names"]))]
     everybody = tuple(
-        _address(f"node-{number}.{settings['site']}", sock, key)
-        for number, (sock, key) in enumerate(zip(reserved, host_keys, strict=True), 1)
+        _address(name, sock, key) for name, sock, key in zip(settings["names"], reserved, host_keys, strict=True)
     )
     machines = []
     for address, host_key, sock in zip(everybody, host_keys, reserved, strict=True):
-        owner = layout.account(paths.home(address), address.name)
-        blueprint = Blueprint(paths, address, everybody, owner, host_key, client_key, isolation)
+        owner = layout.account(paths.home(address), address.name, settings["user"])
+        blueprint = Blueprint(
+            paths, address, everybody, owner, host_key, client_key, frozenset(logins), isolation, settings["files"]
+        )
         machines.append(Machine(blueprint, settings["disk"], sock))
         machines[-1].make_disk()
-    user = layout.user_name()
+    user = settings["user"] or layout.user_name()
     layout.write(paths.key, client_key.export_private_key().decode(), 0o600)
     layout.write(paths.known_hosts, layout.known_hosts(everybody), 0o600)
     layout.write(paths.ssh_config, layout.ssh_config(everybody, user, paths.key, paths.known_hosts), 0o600)

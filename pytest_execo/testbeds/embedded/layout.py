@@ -90,9 +90,13 @@ def user_name() -> str:
         return f"user{os.getuid()}"
 
 
-def account(home: str, hostname: str) -> Account:
-    """Return the account of the current user with ``home``, and the environment that its commands start with."""
-    user = user_name()
+def account(home: str, hostname: str, user: str | None = None) -> Account:
+    """Return the account of the current user with ``home``, and the environment that its commands start with.
+
+    :param user: what the user is called on the node; default: as on this machine. Only the name is another: the
+        number, and so the rights, are those of the current user.
+    """
+    user = user or user_name()
     try:
         shell = pwd.getpwuid(os.getuid()).pw_shell
     except KeyError:
@@ -109,9 +113,12 @@ def account(home: str, hostname: str) -> Account:
 
 def ssh_config(addresses: Iterable[Address], user: str, key: str, known: str) -> str:
     """Return a configuration for the ssh program: nodes by name, with this key and these host keys only."""
+    addresses = list(addresses)
+    # Patterns, not 200 names: nodes are numbered.
+    patterns = dict.fromkeys(node.short.rstrip("0123456789") + "*" for node in addresses)
     blocks = [f"Host {node.name} {node.short}\n  HostName {node.ip}\n  Port {node.port}\n" for node in addresses]
     blocks.append(
-        "Host node-*\n"
+        f"Host {' '.join(patterns)}\n"
         f"  User {user}\n"
         f"  IdentityFile {_quote(key)}\n"
         "  IdentitiesOnly yes\n"

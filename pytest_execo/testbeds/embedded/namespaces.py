@@ -69,6 +69,19 @@ def bind(source: str, target: str) -> None:
     mount(source, target, None, MS_BIND | MS_REC)
 
 
+def overlay(own: str, work: str, target: str) -> None:
+    """Show the files of ``own`` in ``target``, over those that are there; what is written there goes to ``own``.
+
+    :param work: an empty directory on the file system of ``own``.
+    """
+    options = f"lowerdir={target},upperdir={own},workdir={work}"
+    try:
+        mount("overlay", target, "overlay", options=options)
+    except OSError:
+        # In a user namespace the kernel keeps its notes where the user may write them.
+        mount("overlay", target, "overlay", options=options + ",userxattr")
+
+
 def unmount(target: str) -> None:
     """Take a mount out of the tree; it ends when its last user does."""
     _call("umount2", os.fsencode(target), _MNT_DETACH)

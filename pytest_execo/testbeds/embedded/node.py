@@ -17,7 +17,7 @@ import stat
 import struct
 import sys
 import traceback
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 
 import asyncssh
@@ -41,7 +41,11 @@ class Blueprint:
     account: layout.Account
     host_key: asyncssh.SSHKey
     client_key: asyncssh.SSHKey
+    #: The public keys that log in.
+    logins: frozenset[bytes]
     isolation: frozenset[str]
+    #: Files of its ``/etc`` that no other machine has: path below it, and text.
+    files: Mapping[str, str]
 
 
 def boot(blueprint: Blueprint, listening: socket.socket, control: socket.socket) -> tuple[int, int]:
@@ -146,8 +150,7 @@ def _serve(blueprint: Blueprint, listening: socket.socket, control: socket.socke
     os.setsid()
     os.umask(0o022)
     os.chdir(blueprint.account.home)
-    client_key = blueprint.client_key.public_data
-    asyncio.run(serve(blueprint.account, blueprint.host_key, client_key, listening, control))
+    asyncio.run(serve(blueprint.account, blueprint.host_key, blueprint.logins, listening, control))
 
 
 def _own_view(blueprint: Blueprint) -> None:
@@ -176,9 +179,21 @@ def _own_view(blueprint: Blueprint) -> None:
             os.makedirs(os.path.dirname(path), exist_ok=True)
             layout.write(path, "")
         _show(fd, path)
-    for name in ("hosts", "passwd", "hostname"):
-        if os.path.exists(f"/etc/{name}"):
-            namespaces.bind(os.path.join(disk, "etc", name), f"/etc/{name}")
+    _show_etc(disk)
+
+
+def _show_etc(disk: str) -> None:
+    """Show the node's own files in ``/etc``, over the machine's."""
+    own, work = os.path.join(disk, "etc"), os.path.join(disk, ".etc-work")
+    os.makedirs(work, exist_ok=True)
+    try:
+        namespaces.overlay(own, work, "/etc")
+    except OSError:
+        # A kernel without overlays, or one that allows no more of them on top of each other: what the machine has as
+        # well can be replaced; the rest is on the node's disk only.
+        for name in os.listdir(own):
+            if os.path.isfile(f"/etc/{name}"):
+                namespaces.bind(os.path.join(own, name), f"/etc/{name}")
 
 
 def _open(path: str) -> int:
@@ -205,9 +220,12 @@ def _furnish(blueprint: Blueprint, disk: str) -> None:
         "hosts": layout.hosts(everybody, _text("/etc/hosts")),
         "passwd": layout.passwd(blueprint.account, _text("/etc/passwd")),
         "hostname": blueprint.address.name + "\n",
+        **blueprint.files,
     }
     for name, text in etc.items():
-        layout.write(os.path.join(disk, "etc", name), text)
+        path = os.path.join(disk, "etc", name)
+        os.makedirs(os.path.dirname(path), exist_ok=True)
+        layout.write(path, text)
     ssh = os.path.join(blueprint.account.home, ".ssh")
     os.mkdir(ssh, 0o700)
     key, known = os.path.join(ssh, "id_ed25519"), os.path.join(ssh, "known_hosts")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import socket
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Collection
 from typing import Any
 
 import asyncssh
@@ -21,15 +21,19 @@ __all__ = ("serve",)
 
 
 async def serve(
-    account: Account, host_key: asyncssh.SSHKey, client_key: bytes, listening: socket.socket, control: socket.socket
+    account: Account,
+    host_key: asyncssh.SSHKey,
+    logins: Collection[bytes],
+    listening: socket.socket,
+    control: socket.socket,
 ) -> None:
-    """Serve until the manager closes ``control``. One key logs in, under one name."""
+    """Serve until the manager closes ``control``. The keys of ``logins`` log in, under one name."""
     children = Children()
     gate = Gate(listening)
     tunnel: Any = gate  # only its create_server is called
     await asyncssh.listen(
         tunnel=tunnel,
-        server_factory=lambda: _Server(account, client_key, children),
+        server_factory=lambda: _Server(account, logins, children),
         server_host_keys=[host_key],
         encoding=None,
         line_editor=False,
@@ -51,16 +55,16 @@ async def serve(
 class _Server(asyncssh.SSHServer):
     """What one connection may do: log in as the account's user; then everything."""
 
-    def __init__(self, account: Account, client_key: bytes, children: Children) -> None:
+    def __init__(self, account: Account, logins: Collection[bytes], children: Children) -> None:
         self._account = account
-        self._client_key = client_key
+        self._logins = logins
         self._children = children
 
     def public_key_auth_supported(self) -> bool:
         return True
 
     def validate_public_key(self, username: str, key: asyncssh.SSHKey) -> bool:
-        return username == self._account.user and key.public_data == self._client_key
+        return username == self._account.user and key.public_data in self._logins
 
     def session_requested(self) -> Any:
         return Session(self._account, self._children)

@@ -227,8 +227,7 @@ class EmbeddedTestbed(Testbed):
             raise RequestNotMet(plan.unmet)
         end = None if plan.walltime is None else time.time() + plan.walltime
         settings = {
-            "nodes": plan.nodes,
-            "site": self.site,
+            "names": [f"node-{number}.{self.site}" for number in range(1, plan.nodes + 1)],
             "isolation": self._isolation,
             "disk": self._disk,
             "lifetime": plan.walltime,
