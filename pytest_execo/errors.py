@@ -5,6 +5,7 @@
     ExecoError
     ├── InvalidInput (ValueError)        a value given by the user is wrong: what, where, what would be right
     │   ├── InvalidRequest               nodes, walltime, site, marker or option
+    │   ├── CredentialsError             the file or the variables that say who we are
     │   ├── InvalidSpace                 factors and levels of a sweep
     │   └── InvalidMeasurement           what trial.record() was given
     ├── ProcessError
@@ -21,6 +22,8 @@
     │   ├── RequestNotMet                the testbed does not have what was asked for
     │   ├── ReservationFailed            it has, and did not give it
     │   ├── LeaseLost                    the nodes were taken away before their end
+    │   ├── ApiError                     an API refused, failed, or did not answer
+    │   ├── DeploymentFailed             too few nodes have the environment
     │   └── FaultNotAvailable            this machine cannot inject the fault
     └── CampaignError
         ├── CheckpointError              the checkpoint store cannot be used
@@ -31,18 +34,21 @@ Errors carry data (``host``, ``command``, …) beside the sentence, so that call
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from .processes.activity import Activity
 
 __all__ = (
+    "ApiError",
     "CampaignError",
     "CheckpointError",
     "ConnectionFailed",
     "ConnectionLost",
     "ConnectorError",
+    "CredentialsError",
+    "DeploymentFailed",
     "ExecoError",
     "ExpectFailed",
     "FaultNotAvailable",
@@ -74,6 +80,10 @@ class InvalidInput(ExecoError, ValueError):
 
 class InvalidRequest(InvalidInput):
     """A request for nodes that can't be understood: count, walltime, site, marker or option."""
+
+
+class CredentialsError(InvalidInput):
+    """What says who we are can't be used: the message names the file or the variable, and never what is in it."""
 
 
 class InvalidSpace(InvalidInput):
@@ -201,6 +211,36 @@ class ReservationFailed(TestbedError):
 
 class LeaseLost(TestbedError):
     """The nodes were taken away before the end of the lease."""
+
+
+class ApiError(TestbedError):
+    """A testbed's API refused, failed, or did not answer.
+
+    ``status`` is the HTTP status, ``None`` when no answer came; ``reason`` is the server's own sentence, ``method`` and
+    ``url`` what was asked (the URL has no credentials).
+    """
+
+    def __init__(self, method: str, url: str, status: int | None, reason: str) -> None:
+        super().__init__(f"{reason} ({method} {url}: {'no answer' if status is None else status})")
+        self.method = method
+        self.url = url
+        self.status = status
+        self.reason = reason
+
+    def __reduce__(self) -> tuple[type[ApiError], tuple[str, str, int | None, str]]:
+        return type(self), (self.method, self.url, self.status, self.reason)
+
+
+class DeploymentFailed(TestbedError):
+    """Too few nodes have the environment. ``deployed`` are those that do, ``failed`` says why each other does not."""
+
+    def __init__(self, message: str, deployed: Sequence[str] = (), failed: Mapping[str, str] | None = None) -> None:
+        super().__init__(message)
+        self.deployed: tuple[str, ...] = tuple(deployed)
+        self.failed: dict[str, str] = dict(failed or {})
+
+    def __reduce__(self) -> tuple[type[DeploymentFailed], tuple[str, tuple[str, ...], dict[str, str]]]:
+        return type(self), (str(self), self.deployed, self.failed)
 
 
 class FaultNotAvailable(TestbedError):

@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
+from ..errors import ReservationFailed
 from ..hosts import Hosts
 
 __all__ = ("Lease", "Plan", "Request", "Testbed")
@@ -21,14 +22,44 @@ __all__ = ("Lease", "Plan", "Request", "Testbed")
 class Request:
     """What a test needs. Frozen and hashable: tests with equal requests share one lease.
 
+    A testbed that can't give what a field asks for says so in :attr:`Plan.unmet`; what it can't give and what changes
+    no result (a queue, a project) it says in :attr:`Plan.notes`. Mappings are tuples of pairs, in their order.
+
     :param nodes: how many nodes; ``None`` leaves it to the testbed's default.
     :param walltime: seconds the nodes are needed; ``None`` leaves it to the testbed's default.
     :param cluster: take them from this cluster.
+    :param shares: how many from which site or cluster, ``(("lyon", 2), ("gros", 1))``; ``nodes`` is their sum then.
+    :param hosts: these nodes, by name.
+    :param min_nodes: go on with so many when not all could be deployed; ``None``: all are needed.
+    :param properties: conditions on nodes, ``(("cores", ">=16"), ("gpu", 1))``.
+    :param environment: the system to deploy on them; ``None``: the testbed's standard system.
+    :param vlan: kind of VLAN to put them in: ``kavlan``, ``kavlan-local``, ``kavlan-global``.
+    :param subnets: address ranges for VMs, ``(("slash_22", 1),)``.
+    :param disks: reserve the nodes' reservable disks as well.
+    :param same_switch: all nodes behind one switch.
+    :param start: Unix date of an advance reservation; ``None``: as soon as possible.
+    :param queue: the testbed's queue. :param project: what the use is accounted to.
+    :param types: further types of the job, in the testbed's words: ``("besteffort", "night")``.
+    :param monitor: metrics to measure on demand, a regular expression of their names; ``""``: all.
     """
 
     nodes: int | None = None
     walltime: float | None = None
     cluster: str | None = None
+    shares: tuple[tuple[str, int], ...] = ()
+    hosts: tuple[str, ...] = ()
+    min_nodes: int | None = None
+    properties: tuple[tuple[str, str | int | float | bool], ...] = ()
+    environment: str | None = None
+    vlan: str | None = None
+    subnets: tuple[tuple[str, int], ...] = ()
+    disks: bool = False
+    same_switch: bool = False
+    start: float | None = None
+    queue: str | None = None
+    project: str | None = None
+    types: tuple[str, ...] = ()
+    monitor: str | None = None
 
 
 @dataclass(frozen=True)
@@ -39,12 +70,15 @@ class Plan:
     :param start: Unix date of the earliest start; ``None`` where the testbed can't say.
     :param walltime: seconds; ``None``: no end.
     :param unmet: one line for each requirement that is not met (what was asked, what there is). Empty: it fits.
+    :param notes: one line for each thing worth knowing that changes no result: where the nodes would be, what of the
+        request has no meaning here.
     """
 
     nodes: int
     start: float | None
     walltime: float | None
     unmet: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
 
 class Lease(ABC):
@@ -55,9 +89,31 @@ class Lease(ABC):
     #: Unix date at which the testbed takes them back; ``None``: no end.
     end: float | None
 
+    @property
+    def networks(self) -> Sequence[Any]:
+        """VLANs and subnets that belong to the lease, in the testbed's own types; empty where it has none."""
+        return ()
+
     @abstractmethod
     def alive(self) -> bool:
         """Tell whether the nodes are still ours. Cheap; never raises."""
+
+    def extend(self, seconds: float) -> float:
+        """Ask for more time; return the new end, a Unix date.
+
+        :raises ReservationFailed: when the testbed does not give it, or knows no such thing.
+        """
+        raise ReservationFailed("this testbed does not extend leases")
+
+    def deploy(self, environment: str, *, min_nodes: int | None = None) -> Hosts:
+        """Put an environment on the nodes; return those that have it, which are :attr:`nodes` from then on.
+
+        Nodes that have it already are left as they are. A testbed without deployments does nothing: its nodes are what
+        they are, and its plan has said so.
+
+        :raises DeploymentFailed: when fewer than ``min_nodes`` (default: all) have it.
+        """
+        return self.nodes
 
     @abstractmethod
     def release(self) -> None:
