@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from . import options
-from .fixtures import campaign, lease, nodes, remote, trial
+from .fixtures import campaign, deployed, lease, nodes, remote, trial
 
 if TYPE_CHECKING:
     from .session import ExperimentSession
 
-__all__ = ("campaign", "lease", "nodes", "remote", "trial")
+__all__ = ("campaign", "deployed", "lease", "nodes", "remote", "trial")
 
 SESSION: pytest.StashKey[ExperimentSession] = pytest.StashKey()
 #: What was wrong with the sweeps met while tests were generated: one line each.
@@ -38,7 +38,8 @@ def pytest_addhooks(pluginmanager: pytest.PytestPluginManager) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line(
         "markers",
-        "execo(nodes=, walltime=, cluster=): what the test needs of the testbed; tests with equal needs share a lease.",
+        "execo(nodes=, walltime=, cluster=, environment=, …): what the test needs of the testbed; tests with equal "
+        "needs share a lease.",
     )
     config.addinivalue_line("markers", "execo_sweep(design): set by @pytest_execo.sweep.")
     config.addinivalue_line("markers", "execo_trial(number): set on each trial of a sweep without factors.")

@@ -17,7 +17,7 @@ import pytest
 
 from ..errors import CampaignError, ExecoError, LeaseLost
 from ..sweeps import Planned, State
-from ..testbeds import Lease, Plan, Request, find_testbed
+from ..testbeds import Lease, Plan, Request, Testbed, find_testbed
 from . import settings, terminal
 from .items import TrialOf
 from .leases import LeasePool
@@ -81,7 +81,9 @@ class Experiment:
         self._config = config
         self.settings: settings.Settings = settings.read(config)
         testbed = find_testbed(self.settings.site, self.settings.testbed)
-        self.pool: LeasePool = LeasePool(testbed(self.settings.site, nodes=self.settings.nodes))
+        self.testbed: Testbed = testbed(self.settings.site, nodes=self.settings.nodes, options=self.settings.options)
+        self.testbed.say = lambda line: terminal.write_line(config, f"execo: {line}")
+        self.pool: LeasePool = LeasePool(self.testbed)
         self.recording: Recording = Recording(config, self.settings, testbed.name)
         self.progress: terminal.Progress = terminal.Progress(config)
         self.workload: Workload = Workload((), ())
@@ -282,6 +284,8 @@ class Experiment:
         """
         with contextlib.suppress(ExecoError):
             self.pool.give_all_back()
+        with contextlib.suppress(ExecoError):
+            self.testbed.close()
         with self._lock:
             if self.recording.opened:
                 self.recording.close(exit_status, self.progress.outcomes)

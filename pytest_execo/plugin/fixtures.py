@@ -14,9 +14,9 @@ if TYPE_CHECKING:
     from .remote import RemoteProcesses
     from .session import ExperimentSession
 
-__all__ = ("NAMES", "campaign", "lease", "nodes", "remote", "trial")
+__all__ = ("NAMES", "campaign", "deployed", "lease", "nodes", "remote", "trial")
 
-NAMES = ("lease", "nodes", "remote", "trial", "campaign")
+NAMES = ("lease", "nodes", "deployed", "remote", "trial", "campaign")
 
 
 UNSEEN = (
@@ -48,7 +48,25 @@ def lease(request: pytest.FixtureRequest) -> Iterator[Lease]:
 
 @pytest.fixture(scope="session")
 def nodes(lease: Lease) -> Hosts:
-    """The nodes of the lease: a sequence of :class:`pytest_execo.Host` with the verbs of a group."""
+    """The nodes of the lease: a sequence of :class:`pytest_execo.Host` with the verbs of a group.
+
+    With an ``environment`` in the marker they are the deployed ones.
+    """
+    return lease.nodes
+
+
+@pytest.fixture(scope="session")
+def deployed(lease: Lease, request: pytest.FixtureRequest) -> Hosts:
+    """The nodes with the environment that the marker names, ``execo(environment="debian12-min")``, as ``root``.
+
+    Those of them that could be deployed, where ``min_nodes=`` allows fewer. On a testbed without deployments they are
+    what the plan says.
+    """
+    wanted = _session(request).lease.request
+    if wanted is None or wanted.environment is None:
+        pytest.fail(
+            "execo: the fixture deployed needs an environment: execo(environment='debian12-min')", pytrace=False
+        )
     return lease.nodes
 
 

@@ -14,9 +14,8 @@ import pytest
 from ..errors import InvalidRequest
 from ..sweeps import Planned, Point, canonical_json, trial_id
 from ..testbeds.contract import Request
-from ..units import parse_duration
 from .generation import Swept, swept
-from .nearest import nearest
+from .needs import request_of
 from .usage import uses_nodes
 
 __all__ = ("REQUEST", "TRIAL", "About", "Reader", "TrialOf", "test_name", "trial_at")
@@ -25,8 +24,6 @@ __all__ = ("REQUEST", "TRIAL", "About", "Reader", "TrialOf", "test_name", "trial
 REQUEST: pytest.StashKey[Request] = pytest.StashKey()
 #: Which trial the item is.
 TRIAL: pytest.StashKey[TrialOf] = pytest.StashKey()
-
-_KEYS = ("nodes", "walltime", "cluster")
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,28 +111,9 @@ def _request(item: pytest.Item, marks: list[pytest.Mark]) -> Request:
                 _at(item, f"@pytest.mark.execo({mark.args[0]!r}): write a keyword, nodes=2 for instance")
             )
     try:
-        return Request(**{key: _checked(key, value) for key, value in wanted.items() if value is not None})
+        return request_of(wanted)
     except InvalidRequest as error:
         raise InvalidRequest(_at(item, str(error))) from None
-
-
-def _checked(key: str, value: Any) -> Any:
-    shown = f"@pytest.mark.execo({key}={value!r})"
-    if key not in _KEYS:
-        raise InvalidRequest(f"{shown}: unknown key{nearest(key, _KEYS)}")
-    if key == "nodes" and (not isinstance(value, int) or isinstance(value, bool) or value < 1):
-        raise InvalidRequest(f"{shown}: write a number of nodes, 1 or more")
-    if key == "cluster" and (not isinstance(value, str) or not value):
-        raise InvalidRequest(f"{shown}: write the name of a cluster")
-    if key == "walltime":
-        try:
-            seconds = parse_duration(value)
-        except ValueError as error:
-            raise InvalidRequest(f"{shown}: {error}") from None
-        if seconds <= 0:
-            raise InvalidRequest(f"{shown}: write a duration longer than 0")
-        return seconds
-    return value
 
 
 def _at(item: pytest.Item, message: str) -> str:

@@ -65,11 +65,22 @@ class LeasePool:
             if request not in self._held:
                 self._lost.pop(request, None)
                 try:
-                    self._held[request] = self.testbed.reserve(request)
+                    self._held[request] = self._bring_up(request)
                 except TestbedError as error:
                     self.broken[request] = error
                     raise
             return self._held[request]
+
+    def _bring_up(self, request: Request) -> Lease:
+        """Reserve, and deploy where the request names an environment."""
+        lease = self.testbed.reserve(request)
+        try:
+            if request.environment is not None:
+                lease.deploy(request.environment, min_nodes=request.min_nodes)
+        except BaseException:
+            lease.release()
+            raise
+        return lease
 
     def lost(self, request: Request) -> LeaseLost | None:
         """Return an error when the lease for the request is no longer ours, or was not when it was given back."""

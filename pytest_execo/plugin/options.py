@@ -38,10 +38,18 @@ def add(parser: pytest.Parser) -> None:
         default=None,
         help="Run trials again: that failed, whose test has changed since, or all of them",
     )
+    group.addoption(
+        "--execo-option",
+        metavar="NAME=VALUE",
+        action="append",
+        default=[],
+        help="An option that only the testbed has; several times for several (NAME=help lists them)",
+    )
+    parser.addini("execo_option", "Options of the testbed, NAME=VALUE, one a line (option --execo-option)", "linelist")
     group.addoption("--execo-fresh", action="store_true", help="Start a new campaign; the old one stays on disk")
 
 
 def given(config: pytest.Config) -> bool:
     """Tell whether any option was given on the command line."""
-    names = (*VALUES, "plan", "rerun", "fresh")
-    return any(config.getoption(f"execo_{name.replace('-', '_')}") not in (None, False) for name in names)
+    names = (*VALUES, "plan", "rerun", "fresh", "option")
+    return any(config.getoption(f"execo_{name.replace('-', '_')}") not in (None, False, []) for name in names)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import pytest
 
 from ..errors import InvalidRequest
-from ..testbeds import find_testbed
+from ..testbeds import check_options, find_testbed
 
 __all__ = ("Settings", "check", "read")
 
@@ -31,6 +32,8 @@ class Settings:
     plan: bool
     rerun: str | None
     fresh: bool
+    #: What only the testbed knows: name and value.
+    options: Mapping[str, str]
 
 
 def check(config: pytest.Config) -> None:
@@ -40,7 +43,8 @@ def check(config: pytest.Config) -> None:
     """
     settings = read(config)
     try:
-        find_testbed(settings.site, settings.testbed)
+        testbed = find_testbed(settings.site, settings.testbed)
+        check_options(testbed, settings.options)
     except InvalidRequest as error:
         raise pytest.UsageError(str(error)) from None
 
@@ -70,7 +74,19 @@ def read(config: pytest.Config) -> Settings:
         plan=config.getoption("execo_plan"),
         rerun=rerun,
         fresh=fresh,
+        options=_options(config),
     )
+
+
+def _options(config: pytest.Config) -> dict[str, str]:
+    """Return the testbed's own options; the command line wins."""
+    found: dict[str, str] = {}
+    for text in (*config.getini("execo_option"), *config.getoption("execo_option")):
+        name, equals, value = text.partition("=")
+        if not equals or not name.strip():
+            raise pytest.UsageError(f"--execo-option={text}: write NAME=VALUE")
+        found[name.strip()] = value.strip()
+    return found
 
 
 def _value(config: pytest.Config, name: str) -> tuple[str | None, str]:

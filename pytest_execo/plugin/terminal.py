@@ -80,6 +80,7 @@ def plan_lines(config: pytest.Config, experiment: Experiment) -> list[str]:
             lines += [f"execo: {_count(len(group.trials), 'trial')} can't run: {reason}" for reason in plan.unmet]
         elif settings.plan:
             lines.append(f"execo: {_count(len(group.trials), 'trial')} on {_place(group.request, plan)}")
+        lines += [line for line in (f"execo: note: {note}" for note in plan.notes) if line not in lines]
     if workload.planned and todo and not settings.plan:
         lines.append(f"execo: if it is interrupted, go on with: {resume_command(config)}")
     return lines

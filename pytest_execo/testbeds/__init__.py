@@ -7,6 +7,6 @@ A testbed of another package is registered by an entry point of group ``pytest_e
 from __future__ import annotations
 
 from .contract import Lease, Plan, Request, Testbed
-from .registry import find_testbed, testbed_names
+from .registry import check_options, find_testbed, testbed_names
 
-__all__ = ("Lease", "Plan", "Request", "Testbed", "find_testbed", "testbed_names")
+__all__ = ("Lease", "Plan", "Request", "Testbed", "check_options", "find_testbed", "testbed_names")

@@ -8,7 +8,7 @@ used → ``release``. Whoever calls ``reserve`` owns the lease.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -132,15 +132,29 @@ class Testbed(ABC):
 
     :param site: the site asked for (``--execo-site``), which :meth:`sites` named.
     :param nodes: how many nodes a request that does not say gets (``--execo-nodes``); ``None``: not given.
+    :param options: values for names of :attr:`options_known` (``--execo-option NAME=VALUE``).
+    :raises InvalidRequest: for a value that is wrong. Nothing has been started or asked then.
     """
 
     __test__ = False  # not a test class
     #: The name of the entry point.
     name: ClassVar[str]
+    #: Whether the name of one of its sites is enough to mean this testbed.
+    found_by_site: ClassVar[bool] = True
+    #: The options that only this testbed has: name, and a line of help.
+    options_known: ClassVar[Mapping[str, str]] = {}
 
-    def __init__(self, site: str, *, nodes: int | None = None) -> None:
-        self.site = site
-        self.default_nodes = nodes
+    def __init__(self, site: str, *, nodes: int | None = None, options: Mapping[str, str] | None = None) -> None:
+        self.site: str = site
+        self.default_nodes: int | None = nodes
+        self.options: Mapping[str, str] = dict(options or {})
+        #: Told in a line what a long operation waits for; from any thread.
+        self.say: Callable[[str], None] = _nothing
+
+    @classmethod
+    def has(cls, site: str) -> bool:
+        """Tell whether this testbed has the site."""
+        return site in cls.sites()
 
     @classmethod
     @abstractmethod
@@ -158,3 +172,10 @@ class Testbed(ABC):
         :raises RequestNotMet: when :meth:`plan` says that it does not fit.
         :raises ReservationFailed: when the testbed refused or did not answer.
         """
+
+    def close(self) -> None:  # noqa: B027  # few testbeds have something of their own to end
+        """End what the testbed itself has started; leases are released before. A second call does nothing."""
+
+
+def _nothing(line: str) -> None:
+    del line

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from importlib.metadata import entry_points
 
 from ..errors import InvalidRequest
 from .contract import Testbed
 
-__all__ = ("find_testbed", "testbed_names")
+__all__ = ("check_options", "find_testbed", "testbed_names")
 
 _GROUP = "pytest_execo.testbeds"
 
@@ -24,6 +25,18 @@ def _load(name: str) -> type[Testbed]:
     except (ImportError, AttributeError) as error:
         raise InvalidRequest(f"--execo-testbed={name}: installed and can't be loaded: {error}") from error
     return testbed
+
+
+def check_options(testbed: type[Testbed], options: Mapping[str, str]) -> None:
+    """Refuse options that a testbed does not have.
+
+    :raises InvalidRequest: the message says which there are.
+    """
+    for name, value in options.items():
+        if name not in testbed.options_known:
+            known = "; ".join(f"{n}: {text}" for n, text in sorted(testbed.options_known.items()))
+            of = f"the options of testbed {testbed.name} are: {known}" if known else f"testbed {testbed.name} has none"
+            raise InvalidRequest(f"--execo-option={name}={value}: unknown; {of}")
 
 
 def find_testbed(site: str, name: str | None = None) -> type[Testbed]:
@@ -43,8 +56,9 @@ def find_testbed(site: str, name: str | None = None) -> type[Testbed]:
                 raise
             known.append(str(error))  # somebody else's trouble, unless it was the one that has the site
             continue
-        if site in testbed.sites():
+        if (name is not None or testbed.found_by_site) and testbed.has(site):
             return testbed
-        known += testbed.sites()
+        if name is not None or testbed.found_by_site:
+            known += testbed.sites()
     where = f"testbed {name!r} has" if name else "there is"
     raise InvalidRequest(f"--execo-site={site}: unknown site; {where}: {', '.join(known)}")

@@ -71,7 +71,7 @@ def test_environment_and_ini_are_named_as_they_were_given(
         ("nodes=True", ["nodes=True"]),
         ("node=2", ["node=2", "unknown key", "'nodes'"]),
         ("waltime='1:00:00'", ["waltime", "'walltime'"]),
-        ("zzz=1", ["zzz=1", "known: cluster, nodes, walltime"]),
+        ("zzz=1", ["zzz=1", "known: cluster, disks, environment", "vlan, walltime"]),
         ("walltime='soon'", ["walltime='soon'", "2:00:00"]),
         ("walltime='1:30'", ["walltime='1:30'"]),
         ("walltime=0", ["walltime=0"]),

@@ -190,9 +190,15 @@ class EmbeddedTestbed(Testbed):
     name = "embedded"
 
     def __init__(
-        self, site: str = "local", *, nodes: int | None = None, isolation: bool = True, disk: int | str = DEFAULT_DISK
+        self,
+        site: str = "local",
+        *,
+        nodes: int | None = None,
+        options: Mapping[str, str] | None = None,
+        isolation: bool = True,
+        disk: int | str = DEFAULT_DISK,
     ) -> None:
-        super().__init__(site, nodes=nodes)
+        super().__init__(site, nodes=nodes, options=options)
         self.capacity: int = DEFAULT_CAPACITY if nodes is None else nodes
         self._isolation = isolation
         self._disk = parse_size(disk)
@@ -214,7 +220,8 @@ class EmbeddedTestbed(Testbed):
             unmet.append(f"asks for {nodes} nodes, {self.site} has {self.capacity}")
         if request.cluster is not None:
             unmet.append(f"asks for cluster {request.cluster!r}, {self.site} has no clusters")
-        return Plan(nodes, None if unmet else time.time(), request.walltime, tuple(unmet))
+        unmet += [f"asks for {what}, {self.site} has none" for what in _not_here(request)]
+        return Plan(nodes, None if unmet else time.time(), request.walltime, tuple(unmet), tuple(_notes(request)))
 
     def reserve(self, request: Request) -> EmbeddedLease:
         """Start the nodes. They listen when this returns, and boot when somebody connects.
@@ -237,3 +244,30 @@ class EmbeddedTestbed(Testbed):
         except OSError as error:  # no room for its directory, no more processes
             raise ReservationFailed(f"{self.site}: the nodes could not be started: {error}") from error
         return EmbeddedLease(client, self.site, end)
+
+
+def _not_here(request: Request) -> list[str]:
+    """What would change an experiment if it were left out."""
+    asked = {
+        "nodes of other sites and clusters": request.shares,
+        f"nodes by name ({', '.join(request.hosts)})": request.hosts,
+        f"nodes with properties ({', '.join(name for name, _ in request.properties)})": request.properties,
+        f"a VLAN ({request.vlan})": request.vlan,
+        "subnets": request.subnets,
+        "disks": request.disks,
+        "measurement of metrics": request.monitor is not None,
+    }
+    return [what for what, wanted in asked.items() if wanted]
+
+
+def _notes(request: Request) -> list[str]:
+    """What has no meaning here, and changes no result but what a laptop changes anyway."""
+    notes = []
+    if request.environment is not None:
+        notes.append(f"environment {request.environment} is not deployed: nodes run this machine's system")
+    if request.start is not None:
+        notes.append("the date of the reservation is not waited for")
+    words = {"queue": request.queue, "project": request.project, "types": request.types}
+    if given := [name for name, value in words.items() if value]:
+        notes.append(f"without meaning here: {', '.join(given)}")
+    return notes
