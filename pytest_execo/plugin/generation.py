@@ -16,9 +16,9 @@ from typing import Any
 import pytest
 
 from ..errors import InvalidSpace
+from ..nearest import nearest
 from ..sweeps.spaces.points import Point
 from ..sweeps.spaces.space import Space
-from .nearest import nearest
 from .sweep import MARK, Design
 
 __all__ = ("PAUSED", "Swept", "generate", "resume_collector", "swept")

@@ -14,8 +14,8 @@ import pytest
 from ..errors import InvalidRequest
 from ..sweeps import Planned, Point, canonical_json, trial_id
 from ..testbeds.contract import Request
+from ..testbeds.needs import request_of
 from .generation import Swept, swept
-from .needs import request_of
 from .usage import uses_nodes
 
 __all__ = ("REQUEST", "TRIAL", "About", "Reader", "TrialOf", "test_name", "trial_at")

@@ -165,6 +165,13 @@ class Testbed(ABC):
     def plan(self, request: Request) -> Plan:
         """Say when and where ``request`` fits, or which requirements are not met. Reserves nothing."""
 
+    def gantt(self, request: Request, *, svg: bool = False) -> str | None:
+        """Draw what is free and busy where ``request`` could be met, as text or as a picture (SVG).
+
+        ``None``: the testbed does not say.
+        """
+        return None
+
     @abstractmethod
     def reserve(self, request: Request) -> Lease:
         """Reserve and return the lease.

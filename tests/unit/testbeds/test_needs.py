@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from pytest_execo.errors import InvalidRequest
-from pytest_execo.plugin.needs import KEYS, request_of
 from pytest_execo.testbeds import Request
+from pytest_execo.testbeds.needs import KEYS, request_of
 
 
 @pytest.mark.parametrize(
@@ -54,8 +54,8 @@ def test_what_is_asked_for(wanted: dict[str, Any], fields: dict[str, Any]) -> No
         ({"nodes": {}}, ["nodes={}", "'lyon': 2"]),
         ({"nodes": {"lyon": 0}}, ["1 or more of each"]),
         ({"nodes": {1: 2}}, ["'lyon': 2"]),
-        ({"nodes": {"lyon": 1}, "cluster": "taurus"}, ["nodes=", "cluster="]),
-        ({"nodes": 3, "hosts": ["taurus-1"]}, ["nodes=3", "1 are named"]),
+        ({"nodes": {"lyon": 1}, "cluster": "taurus"}, ["cluster='taurus'", "nodes= says"]),
+        ({"nodes": 3, "hosts": ["taurus-1"]}, ["nodes=3", "1 are named by hosts="]),
         ({"hosts": []}, ["hosts=[]", "name of a node"]),
         ({"hosts": [1]}, ["hosts=[1]"]),
         ({"min_nodes": 2}, ["min_nodes=2", "up to nodes="]),

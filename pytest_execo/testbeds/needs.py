@@ -1,4 +1,4 @@
-"""What the marker ``execo`` asks for: its keywords, checked, as a request.
+"""What people ask for, keyword by keyword, as a request: the keywords of the marker ``execo``, or of a command.
 
 Mappings and lists become tuples, because tests with equal requests share one lease.
 """
@@ -10,43 +10,49 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from ..errors import InvalidRequest
-from ..testbeds.contract import Request
+from ..nearest import nearest
 from ..units import parse_duration
-from .nearest import nearest
+from .contract import Request
 
 __all__ = ("KEYS", "request_of")
 
 _VLANS = ("kavlan", "kavlan-local", "kavlan-global")
 
 
-def request_of(wanted: Mapping[str, Any]) -> Request:
-    """Return the request that the keywords of a marker make. ``None`` is the same as not given.
+def _in_marker(key: str, value: object) -> str:
+    return f"@pytest.mark.execo({key}={value!r})"
 
+
+def request_of(wanted: Mapping[str, Any], shown: Callable[[str, object], str] = _in_marker) -> Request:
+    """Return the request that these keywords make. ``None`` is the same as not given.
+
+    :param shown: how a keyword and its value were written, for messages.
     :raises InvalidRequest: with one line: the keyword, its value, and what would be right.
     """
     fields: dict[str, Any] = {}
     for key, value in wanted.items():
-        shown = f"@pytest.mark.execo({key}={value!r})"
         if key not in KEYS:
-            raise InvalidRequest(f"{shown}: unknown key{nearest(key, tuple(KEYS))}")
+            raise InvalidRequest(f"{shown(key, value)}: unknown key{nearest(key, tuple(KEYS))}")
         if value is None:
             continue
         try:
             fields[key] = KEYS[key](value)
         except ValueError as error:
-            raise InvalidRequest(f"{shown}: {error}") from None
+            raise InvalidRequest(f"{shown(key, value)}: {error}") from None
     if isinstance(fields.get("nodes"), tuple):
         fields["shares"] = fields.pop("nodes")
         fields["nodes"] = sum(count for _, count in fields["shares"])
         if "cluster" in fields:
-            raise InvalidRequest("@pytest.mark.execo(): nodes= says how many of which cluster, and so does cluster=")
+            raise InvalidRequest(
+                f"{shown('cluster', wanted['cluster'])}: nodes= says how many of which cluster already"
+            )
     if "hosts" in fields and fields.setdefault("nodes", len(fields["hosts"])) != len(fields["hosts"]):
         raise InvalidRequest(
-            f"@pytest.mark.execo(nodes={fields['nodes']}, hosts=…): {len(fields['hosts'])} are named; leave nodes= out"
+            f"{shown('nodes', wanted['nodes'])}: {len(fields['hosts'])} are named by hosts=; leave it out"
         )
     least, most = fields.get("min_nodes"), fields.get("nodes")
     if least is not None and (most is None or least > most):
-        raise InvalidRequest(f"@pytest.mark.execo(min_nodes={least}): write a number up to nodes=, which says {most}")
+        raise InvalidRequest(f"{shown('min_nodes', least)}: write a number up to nodes=, which says {most}")
     return Request(**fields)
 
 
