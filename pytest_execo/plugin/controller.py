@@ -27,6 +27,11 @@ if TYPE_CHECKING:
 
 __all__ = ("Controller",)
 
+# What workers may have the experiment do.
+_EXPERIMENTS = (
+    "past", "plan", "broken", "lost", "measured", "give_back", "may_retry", "ended", "held_elsewhere", "spare", "warn",
+)  # fmt: skip
+
 
 class Controller:
     """Made with the first worker, closed when pytest ends. Without a question it has nothing but a socket."""
@@ -54,8 +59,7 @@ class Controller:
         if own is not None:
             return own(worker, *arguments)
         # The others are the experiment's own methods: no name but these comes from outside.
-        if question not in ("past", "plan", "broken", "lost", "give_back", "may_retry", "ended", "held_elsewhere",
-                            "spare", "warn"):  # fmt: skip
+        if question not in _EXPERIMENTS:
             raise LookupError(question)
         return getattr(self.experiment, question)(*arguments)
 

@@ -11,7 +11,7 @@ import contextlib
 import threading
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -190,6 +190,15 @@ class Experiment:
     def lost(self, request: Request) -> LeaseLost | None:
         """Return an error when the lease for the request is no longer ours."""
         return self.pool.lost(request)
+
+    def measured(
+        self, request: Request, metrics: Sequence[str], start: float, end: float
+    ) -> Mapping[str, Mapping[str, Any]]:
+        """Return what the testbed measured on the nodes of a request between two dates, as JSON.
+
+        :raises TestbedError: when it can't be had.
+        """
+        return self.pool.measured(request, metrics, start, end)
 
     def give_back(self, request: Request) -> None:
         """Release the lease for a request."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
 import pytest
@@ -88,6 +89,16 @@ class LeasePool:
         if lease is not None and not lease.alive():
             self._lost[request] = LeaseLost(f"the lease on {self.testbed.site} was lost: its nodes are gone")
         return self._lost.get(request)
+
+    def measured(
+        self, request: Request, metrics: Sequence[str], start: float, end: float
+    ) -> Mapping[str, Mapping[str, Any]]:
+        """Return what the testbed measured on the nodes held for a request.
+
+        :raises TestbedError: when it can't be had.
+        """
+        lease = self._held.get(request)
+        return {} if lease is None else lease.measured(metrics, start, end)
 
     def give_back(self, request: Request) -> None:
         """Release the lease for a request, if there is one."""

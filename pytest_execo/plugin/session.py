@@ -7,7 +7,7 @@ that uses nothing of execo meets none of these hooks. Under pytest-xdist each wo
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -230,6 +230,8 @@ class ExperimentSession:
         run = self._run
         if call.when != "teardown" and self.lease.lease is not None and uses_nodes(item):
             run.nodes = self.lease.lease.nodes.names  # the last test's teardown gives them back
+            if call.when == "call":
+                self._measure(run, item.stash[REQUEST].metrics, call.start, call.stop)
         lost = self.lease.lost() if report.failed and uses_nodes(item) else None
         if lost is not None:
             if call.when == "teardown" and call.excinfo is not None:
@@ -249,6 +251,15 @@ class ExperimentSession:
         elif report.failed and run.retried:
             make_retried(report)
         return report
+
+    def _measure(self, run: _Run, metrics: Sequence[str], start: float, end: float) -> None:
+        """Have what the testbed measured meanwhile in the record. What can't be had does not fail a trial."""
+        if not metrics or self.lease.lease is None:
+            return
+        try:
+            run.trial.record(**self.lease.lease.measured(metrics, start, end))
+        except ExecoError as error:
+            self.experiment.warn(f"{', '.join(metrics)}: not in the record of {run.trial.id}: {error}")
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_runtest_call(self) -> Generator[None, Any, Any]:

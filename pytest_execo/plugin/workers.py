@@ -6,7 +6,7 @@ import hashlib
 import pickle
 from collections.abc import Collection, Mapping, Sequence
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -38,6 +38,10 @@ class RemoteLease(Lease):
     def alive(self) -> bool:
         """Tell whether the nodes are still ours."""
         return self._experiment.lost(self._request) is None
+
+    def measured(self, metrics: Sequence[str], start: float, end: float) -> Mapping[str, Mapping[str, Any]]:
+        """See :meth:`Lease.measured`."""
+        return self._experiment.measured(self._request, metrics, start, end)
 
     def release(self) -> None:
         """Say that nothing here stands on the nodes any more; the controller gives them back."""
@@ -104,6 +108,12 @@ class RemoteExperiment:
     def lost(self, request: Request) -> LeaseLost | None:
         """See :meth:`Experiment.lost`."""
         return self._line.ask("lost", request)  # type: ignore[no-any-return]
+
+    def measured(
+        self, request: Request, metrics: Sequence[str], start: float, end: float
+    ) -> Mapping[str, Mapping[str, Any]]:
+        """See :meth:`Experiment.measured`."""
+        return self._line.ask("measured", request, metrics, start, end)  # type: ignore[no-any-return]
 
     def give_back(self, request: Request) -> None:
         """See :meth:`Experiment.give_back`."""

@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from ..errors import ReservationFailed
+from ..errors import ReservationFailed, TestbedError
 from ..hosts import Hosts
 
 __all__ = ("Lease", "Plan", "Request", "Testbed")
@@ -41,6 +41,7 @@ class Request:
     :param queue: the testbed's queue. :param project: what the use is accounted to.
     :param types: further types of the job, in the testbed's words: ``("besteffort", "night")``.
     :param monitor: metrics to measure on demand, a regular expression of their names; ``""``: all.
+    :param metrics: metrics of the nodes that go into the record of each trial, for the time that its test took.
     """
 
     nodes: int | None = None
@@ -60,6 +61,7 @@ class Request:
     project: str | None = None
     types: tuple[str, ...] = ()
     monitor: str | None = None
+    metrics: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -121,6 +123,15 @@ class Lease(ABC):
 
         Forgets the host keys that they have shown (``host_keys.forget``): others may have their addresses next.
         """
+
+    def measured(self, metrics: Sequence[str], start: float, end: float) -> Mapping[str, Mapping[str, Any]]:
+        """Return what the testbed measured on the nodes between two Unix dates, as JSON for a record.
+
+        metric → node → ``{"dates": […], "values": […], "unit": …}``.
+
+        :raises TestbedError: when it can't be had.
+        """
+        raise TestbedError("this testbed measures nothing")
 
     def describe(self) -> Mapping[str, Any]:
         """Return the lease as JSON for the campaign's description: no secrets."""

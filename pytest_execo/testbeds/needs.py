@@ -171,4 +171,5 @@ KEYS: Mapping[str, Callable[[Any], Any]] = {
     "project": _text("the name of a project"),
     "types": _texts("a type of job, 'night'"),
     "monitor": _monitor,
+    "metrics": _texts("the name of a metric, 'wattmetre_power_watt'"),
 }

@@ -255,7 +255,7 @@ def _not_here(request: Request) -> list[str]:
         f"a VLAN ({request.vlan})": request.vlan,
         "subnets": request.subnets,
         "disks": request.disks,
-        "measurement of metrics": request.monitor is not None,
+        "metrics": request.monitor is not None or request.metrics,
     }
     return [what for what, wanted in asked.items() if wanted]
 

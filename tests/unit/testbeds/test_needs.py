@@ -35,6 +35,7 @@ from pytest_execo.testbeds.needs import KEYS, request_of
         ({"types": ("night", "besteffort")}, {"types": ("night", "besteffort")}),
         ({"types": "night"}, {"types": ("night",)}),
         ({"monitor": True}, {"monitor": ""}),
+        ({"metrics": "wattmetre_power_watt"}, {"metrics": ("wattmetre_power_watt",)}),
         ({"monitor": "wattmetre_.*"}, {"monitor": "wattmetre_.*"}),
         ({"monitor": False, "disks": True, "same_switch": True}, {"disks": True, "same_switch": True}),
     ],
