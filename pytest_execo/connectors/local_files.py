@@ -113,10 +113,17 @@ async def _blocking(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs)
     try:
         return await asyncio.shield(call)
     except asyncio.CancelledError:
-        await asyncio.wait([call])
+        await _end_of(call)
         if not call.cancelled():
             call.exception()  # nobody else asks
         raise
+
+
+async def _end_of(call: asyncio.Future[T]) -> None:
+    """Wait for a call that nothing can interrupt; whoever waits may be cancelled more than once meanwhile."""
+    while not call.done():
+        with contextlib.suppress(asyncio.CancelledError):
+            await asyncio.wait([call])
 
 
 async def _opened(path: str, flags: int) -> int:
@@ -125,7 +132,7 @@ async def _opened(path: str, flags: int) -> int:
     try:
         return await asyncio.shield(opening)
     except asyncio.CancelledError:
-        await asyncio.wait([opening])
+        await _end_of(opening)
         if not opening.cancelled() and opening.exception() is None:
             os.close(opening.result())
         raise

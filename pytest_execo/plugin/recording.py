@@ -3,42 +3,33 @@
 from __future__ import annotations
 
 import contextlib
-import os
-import secrets
 import shutil
 import threading
 import time
-import uuid
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from ..errors import CampaignError, RecordError
+from ..errors import CampaignError
 from ..results import (
     Campaign,
     RecordWriter,
-    check_writable,
-    find_campaign,
-    new_campaign_directory,
     read_records,
     sync_store,
 )
-from ..results.directories import read_campaign, remove_unfinished
-from ..results.files import locked
 from ..results.provenance import git_state
 from ..results.quarantine import Fault
 from ..sweeps import Attempt, CheckpointStore, Claim, Known, Owner, Planned, State
-from ..sweeps.stores.opening import is_url, open_store
 from ..units import iso_date
 from .items import TrialOf
+from .place import Place
 from .settings import Settings
 
 __all__ = ("Past", "Recording", "Refusal", "Result")
 
-RESULTS = "execo-results"
 # Seconds; a sixth of the age at which a claim counts as abandoned on another machine.
 _HEARTBEAT = 10.0
 
@@ -88,7 +79,7 @@ class Recording:
     def __init__(self, config: pytest.Config, settings: Settings, testbed: str) -> None:
         self._config = config
         self._settings = settings
-        self._testbed = testbed
+        self._place = Place(config, settings, testbed)
         self._campaign: Campaign | None = None
         self._store: CheckpointStore | None = None
         self._writer: RecordWriter | None = None
@@ -99,75 +90,28 @@ class Recording:
         self._commit: dict[str, Any] = {}
         #: Lines of record files that could not be read in this session.
         self.faults: list[Fault] = []
-        self.directory: Path | None = self._existing()
-        found = self._identity()
-        #: The seed of the campaign; of one that is made by this session, the seed it will get.
-        self.seed: int = secrets.randbits(32) if found is None else int(found["seed"])
+
+    @property
+    def directory(self) -> Path | None:
+        """The directory of the campaign; ``None`` while it is still to be made."""
+        return self._place.directory
+
+    @property
+    def seed(self) -> int:
+        """The seed of the campaign; of one that is made by this session, the seed it will get."""
+        return self._place.seed
 
     # before the run
 
-    def _existing(self) -> Path | None:
-        """Find the campaign to go on with. Leaves nothing.
-
-        :raises CampaignError: no campaign can be kept there, where one is to be.
-        """
-        writes = not (self._settings.plan or self._config.option.collectonly)
-        if self._settings.campaign is not None:
-            directory = Path(self._config.invocation_params.dir, self._settings.campaign)
-            _check(directory, f"--execo-campaign={self._settings.campaign}", writes=writes)
-            if self._settings.fresh and (directory / "campaign.json").exists():
-                raise CampaignError(f"--execo-fresh: {directory} holds a campaign already; name another directory")
-            return directory
-        results = self._config.rootpath / RESULTS
-        found = None if self._settings.fresh else find_campaign(results, self._testbed, self._settings.site)
-        if found is not None:
-            _check(found, str(found), writes=writes)
-        elif writes:
-            _check_root(results)
-        return found
-
-    def _identity(self) -> Mapping[str, Any] | None:
-        """Return id, seed and creation of the campaign on disk, or of the one that other machines work on, if any."""
-        if self.directory is not None and (self.directory / "campaign.json").exists():
-            return read_campaign(self.directory)
-        if self._settings.fresh or not is_url(self._settings.checkpoint):
-            return None
-        from ..sweeps.stores.campaigns import find_shared
-
-        assert self._settings.checkpoint is not None
-        with _named():
-            return find_shared(
-                self._settings.checkpoint, testbed=self._testbed, site=self._settings.site, name=self._given_name()
-            )
-
-    def _given_name(self) -> str | None:
-        # A directory that was named is a campaign that was named; others are known by testbed and site.
-        return self.directory.name if self._settings.campaign is not None and self.directory is not None else None
-
     def look(self, trials: Sequence[str]) -> dict[str, Known]:
         """Return what is known of these trials. Trials of which nothing is known may be left out."""
-        identity = self._identity()
+        identity = self._place.identity()
         if identity is None or not trials:
             return {}
-        with self._open_store(identity["id"]) as store:
+        with self._place.open_store(identity["id"]) as store:
             if self.directory is not None and (self.directory / "records").is_dir():
                 self.faults += sync_store(store, self.directory / "records")
             return store.look(trials)
-
-    def _open_store(self, campaign: str) -> CheckpointStore:
-        if self._settings.checkpoint is not None:
-            where = self._settings.checkpoint
-            if not is_url(where):
-                where = os.path.join(self._config.invocation_params.dir, where)
-            with _named():
-                return open_store(where, campaign=campaign)
-        try:
-            directory = Path(self._config.cache.mkdir("execo"))
-        except (AttributeError, OSError):
-            # No cache (-p no:cacheprovider, or a read-only project): beside the records it serves as well.
-            assert self.directory is not None
-            return open_store(self.directory / "checkpoint.sqlite", campaign=campaign)
-        return open_store(directory / f"{campaign}.sqlite", campaign=campaign)
 
     # during the run
 
@@ -196,36 +140,22 @@ class Recording:
         :param again: trials to run again, each with the number of its last attempt when that was decided: what another
             session has done since stays done.
         """
-        if self.directory is not None:
-            self._open(self.directory, planned, again)
-            return
-        results = self._config.rootpath / RESULTS
-        try:
-            results.mkdir(exist_ok=True)
-            # Two runs that begin at once must not begin two campaigns.
-            with locked(results):
-                remove_unfinished(results)
-                self.directory = self._existing() or new_campaign_directory(results, self._settings.site)
-                self._open(self.directory, planned, again)
-        except OSError as error:
-            message = (
-                f"{results}: no campaign can be kept there: {error.strerror}; --execo-campaign=DIR names another place"
-            )
-            raise CampaignError(message) from error
+        with self._place.made() as directory:
+            self._open(directory, planned, again)
 
     def _open(self, directory: Path, planned: Iterable[Planned], again: Mapping[str, int]) -> None:
-        shared = self._join(directory)
+        shared = self._place.join(directory)
         campaign = Campaign.open(
             directory,
-            testbed=self._testbed,
+            testbed=self._place.testbed,
             site=self._settings.site,
             command=["pytest", *map(str, self._config.invocation_params.args)],
             seed=self.seed if shared is None else int(shared["seed"]),
             identity=None if shared is None else shared["id"],
             source=self._config.rootpath,
         )
-        self.seed = campaign.seed
-        self._store = self._open_store(campaign.id)
+        self._place.seed = campaign.seed
+        self._store = self._place.open_store(campaign.id)
         campaign.describe(checkpoint=self._store.where, order=self._settings.order)
         self.faults += sync_store(self._store, campaign.records_dir)
         known = list(planned)
@@ -240,31 +170,6 @@ class Recording:
         self._campaign = campaign
         self._beating = threading.Thread(target=self._heartbeats, name="pytest-execo heartbeat", daemon=True)
         self._beating.start()
-
-    def _join(self, directory: Path) -> Mapping[str, Any] | None:
-        """Agree with other machines on which campaign this is, where a database is shared."""
-        if not is_url(self._settings.checkpoint):
-            return None
-        from ..sweeps.stores.campaigns import join_campaign
-
-        assert self._settings.checkpoint is not None
-        here = (directory / "campaign.json").exists()
-        mine = read_campaign(directory) if here else {"id": uuid.uuid4().hex, "seed": self.seed}
-        with _named():
-            return join_campaign(
-                self._settings.checkpoint,
-                testbed=self._testbed,
-                site=self._settings.site,
-                name=self._given_name(),
-                fresh=self._settings.fresh,
-                proposal={
-                    "id": mine["id"],
-                    "name": directory.name,
-                    "seed": mine["seed"],
-                    "created_at": mine.get("created_at") or iso_date(),
-                },
-                known=here,
-            )
 
     def _heartbeats(self) -> None:
         store, owner, _ = self._open_parts
@@ -405,42 +310,3 @@ class Recording:
         if junit:
             with contextlib.suppress(OSError):  # none was written, or it is there already
                 shutil.copyfile(junit, self.campaign.directory / "junit.xml")
-
-
-@contextlib.contextmanager
-def _named() -> Iterator[None]:
-    """Have an error of the store say which option named it."""
-    try:
-        yield
-    except CampaignError as error:
-        raise CampaignError(f"--execo-checkpoint: {error}") from error
-
-
-def _check(directory: Path, option: str, *, writes: bool) -> None:
-    """Refuse, before anything is reserved, a directory that can't become or be a campaign's.
-
-    :param writes: whether something is to be written there.
-    :raises CampaignError: with one line that names the option.
-    """
-    held = (directory / "campaign.json").is_file()
-    place = next(path for path in (directory, *directory.parents) if path.exists())
-    if not place.is_dir():
-        raise CampaignError(f"{option}: {place} is a file; name a directory")
-    if not held and place == directory and any(not path.name.startswith(".campaign.") for path in directory.iterdir()):
-        raise CampaignError(f"{option}: the directory holds other things and no campaign; name a new or an empty one")
-    for path in (place, directory / "records") if writes else ():
-        # Not permission bits alone: os.access() also knows a file system that is mounted read-only.
-        if path.is_dir() and not os.access(path, os.W_OK | os.X_OK):
-            raise CampaignError(f"{option}: {path} is not writable; name another directory with --execo-campaign=DIR")
-        if path.is_dir():
-            try:
-                check_writable(path)  # permissions do not tell everything: NFS, quotas, a full disk
-            except RecordError as error:
-                raise CampaignError(f"{option}: {error}") from error
-
-
-def _check_root(results: Path) -> None:
-    place = results if results.exists() else results.parent
-    if not place.is_dir() or not os.access(place, os.W_OK | os.X_OK):
-        raise CampaignError(f"{place} is not writable; --execo-campaign=DIR names another place for the results")
-    check_writable(place)

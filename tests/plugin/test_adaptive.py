@@ -34,7 +34,7 @@ def records(pytester: pytest.Pytester) -> list[dict[str, Any]]:
     lines: list[str] = []
     for path in sorted(Path(pytester.path).glob("execo-results/*/records/*.jsonl")):
         lines += path.read_text().splitlines()
-    return [json.loads(line) for line in lines]
+    return sorted((json.loads(line) for line in lines), key=lambda record: record["started_at"])
 
 
 @pytest.mark.slow

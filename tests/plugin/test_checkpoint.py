@@ -26,7 +26,7 @@ def records(directory: Path) -> list[dict[str, Any]]:
     lines: list[str] = []
     for path in sorted(directory.glob("**/records/*.jsonl")):
         lines += path.read_text().splitlines()
-    return [json.loads(line) for line in lines]
+    return sorted((json.loads(line) for line in lines), key=lambda record: record["started_at"])
 
 
 def test_a_file(pytester: pytest.Pytester) -> None:

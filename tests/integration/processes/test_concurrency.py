@@ -426,8 +426,8 @@ def test_the_end_of_the_interpreter_ends_what_runs(how: str, out: str, code: int
     assert all(gone(int(pid)) for pid in pids.split())
     assert said.startswith(out) if out else said == ""
     assert done.stderr.splitlines()[-1:] == (["LookupError: of the user"] if how == "exception" else [])
-    # The grace of the one that does not listen, and what an interpreter takes.
-    assert took < 20
+    # The grace of the one that does not listen, and what an interpreter takes on a busy machine.
+    assert took < 60
     print(f"{took:.1f} s")
 
 
