@@ -1,0 +1,230 @@
+"""Jobs: submitted together, found again, waited for, extended, deleted."""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime as dt
+import re
+import zoneinfo
+from collections.abc import Callable, Mapping
+
+from ....errors import ApiError, ReservationFailed, TestbedError
+from ....units import format_duration
+from ..answers import ACTIVE_STATES, Job, Submission
+from ..client import Grid5000Client, Polling
+from .waiting import Waiting
+
+__all__ = ("delete", "extend", "find_job", "reload", "retry_at", "submit_together", "wait_for_start")
+
+_PARIS = zoneinfo.ZoneInfo("Europe/Paris")
+_COULD = re.compile(r"could run at (\d{4}-\d\d-\d\d \d\d:\d\d:\d\d)")
+# Dates that sites propose one after the other before we give up.
+_PROPOSALS = 5
+# Seconds for which an API may be away while we wait for a job; longer than a server's restart.
+_OUTAGE = 900.0
+# Seconds for OAR to decide about a walltime, and to end a job that was deleted.
+_DECISION = 300.0
+_DELETION = 120.0
+# A deletion that could not be told is tried again for so long, seconds: a job that stays is nodes for nobody.
+_INSISTENCE = 300.0
+
+
+def submit_together(
+    client: Grid5000Client, submissions: Mapping[str, Submission], *, waiting: Waiting
+) -> dict[str, Job]:
+    """Submit a job to each site, all or none.
+
+    When a site refuses a date and proposes another one, all sites are asked for the proposal, at most five times. A job
+    whose submission had no answer is looked for by its name, which has to be its own.
+
+    :raises ReservationFailed: with the site and its own sentence; nothing stays submitted then.
+    """
+    wanted = dict(submissions)
+    for _ in range(_PROPOSALS):
+        try:
+            return _submit(client, wanted, waiting)
+        except _Refused as refused:
+            date = retry_at(refused.error, waiting.clock())
+            if date is None or all(each.reservation is None for each in wanted.values()):
+                raise ReservationFailed(f"{refused.site}: {refused.error.reason}") from refused.error
+            text = dt.datetime.fromtimestamp(date, _PARIS).strftime("%Y-%m-%d %H:%M:%S")
+            last = refused
+            wanted = {site: dataclasses.replace(each, reservation=text) for site, each in wanted.items()}
+    raise ReservationFailed(f"{last.site}: {last.error.reason}; {_PROPOSALS} dates were tried") from last.error
+
+
+class _Refused(Exception):
+    def __init__(self, site: str, error: ApiError) -> None:
+        super().__init__(site)
+        self.site = site
+        self.error = error
+
+
+def _submit(client: Grid5000Client, submissions: Mapping[str, Submission], waiting: Waiting) -> dict[str, Job]:
+    made: dict[str, Job] = {}
+    for site, submission in submissions.items():
+        try:
+            made[site] = client.submit(site, submission)
+        except ApiError as error:
+            found = _made_all_the_same(client, site, submission, error, waiting)
+            if found is not None:
+                made[site] = found
+                continue
+            delete(client, made, waiting=waiting)
+            raise _Refused(site, error) from error
+        except BaseException:
+            delete(client, made, waiting=waiting)
+            raise
+    return made
+
+
+def _made_all_the_same(
+    client: Grid5000Client, site: str, submission: Submission, error: ApiError, waiting: Waiting
+) -> Job | None:
+    """Return the job whose submission had no answer: only that may have been lost. Its name has to be its own."""
+    if (error.status is not None and error.status < 500) or submission.name is None:
+        return None
+    waiting = waiting.until(_INSISTENCE)
+    polling = Polling()
+    while True:
+        try:
+            return find_job(client, site, submission.name, user=client.user)
+        except ApiError:
+            if not waiting.pause(polling.delay(waiting.clock())):
+                return None
+
+
+def retry_at(error: ApiError, now: float) -> float | None:
+    """Return the date that OAR proposes instead of the one that was asked for; ``None``: it proposes none."""
+    if found := _COULD.search(error.reason):
+        return dt.datetime.strptime(found[1], "%Y-%m-%d %H:%M:%S").replace(tzinfo=_PARIS).timestamp()
+    return now + 60 if "Reservation too old" in error.reason else None
+
+
+def find_job(client: Grid5000Client, site: str, name: str, *, user: str | None) -> Job | None:
+    """Return the job of this name that runs, or may still.
+
+    :raises ReservationFailed: when there are several.
+    """
+    found = [job for job in client.jobs(site, name=name, user=user, state=ACTIVE_STATES) if job.name == name]
+    if len(found) > 1:
+        numbers = ", ".join(str(job.id) for job in found)
+        raise ReservationFailed(f"{site}: several jobs are called {name!r}: {numbers}; delete all but one")
+    return client.job(site, found[0].id) if found else None
+
+
+def reload(client: Grid5000Client, site: str, job_id: int) -> Job:
+    """Return a job by its number: after a crash, or when something about it has changed."""
+    return client.job(site, job_id)
+
+
+def wait_for_start(
+    client: Grid5000Client,
+    jobs: Mapping[str, Job],
+    *,
+    waiting: Waiting,
+    progress: Callable[[str], None] | None = None,
+) -> dict[str, Job]:
+    """Wait until all jobs run; return them as they are then.
+
+    An API that does not answer for a while is waited for as well.
+
+    :param progress: told in a line what a job waits for, when that changes.
+    :raises ReservationFailed: a job ended, with OAR's message; or they did not start before the deadline. The jobs are
+        as they are then: whoever submitted them deletes them.
+    """
+    current = dict(jobs)
+    polling = Polling()
+    told: dict[str, str] = {}
+    heard = waiting.clock()
+    while True:
+        try:
+            for site, job in current.items():
+                if job.state != "running":
+                    current[site] = job = client.job(site, job.id)
+                if job.state != "running" and (job.is_over or job.state == "toerror"):
+                    raise ReservationFailed(f"{site}: job {job.id} ended before it ran: {_ending(job)}")
+                _tell(site, job, waiting, told, progress)
+            heard = waiting.clock()
+        except ApiError as error:
+            if error.status is not None and error.status < 500:
+                raise ReservationFailed(f"{error.reason}") from error
+            if waiting.clock() - heard > _OUTAGE:
+                raise ReservationFailed(f"the API was away for {format_duration(_OUTAGE)}: {error}") from error
+        waits = [job for job in current.values() if job.state != "running"]
+        if not waits:
+            return current
+        dates = [job.begin for job in waits if job.begin is not None]
+        if not waiting.pause(polling.delay(waiting.clock(), max(dates) if len(dates) == len(waits) else None)):
+            states = ", ".join(f"{job.site} {job.id}: {job.state}" for job in waits)
+            raise ReservationFailed(f"not started in time: {states}")
+
+
+def _ending(job: Job) -> str:
+    words = [job.message, *(event.description for event in job.events)]
+    return "; ".join(word for word in words if word) or job.state
+
+
+def _tell(site: str, job: Job, waiting: Waiting, told: dict[str, str], progress: Callable[[str], None] | None) -> None:
+    if progress is None:
+        return
+    line = f"{site} {job.id}: {job.state}"
+    if job.state != "running" and job.begin is not None:
+        at = dt.datetime.fromtimestamp(job.begin, _PARIS).strftime("%Y-%m-%d %H:%M")
+        line += f", starts in about {format_duration(max(0.0, job.begin - waiting.clock()))} ({at} in Paris)"
+        key = f"{job.state} {at}"
+    else:
+        key = job.state
+    if told.get(site) != key:
+        told[site] = key
+        progress(line)
+
+
+def delete(client: Grid5000Client, jobs: Mapping[str, Job], *, waiting: Waiting | None = None) -> None:
+    """Delete jobs, and wait a little until they have ended. One that is gone is no error.
+
+    An API that does not answer is told again, for five minutes.
+
+    :raises TestbedError: when a job could not be deleted; the others were.
+    """
+    waiting = (waiting or Waiting()).until(_INSISTENCE)
+    errors: list[str] = []
+    for site, job in jobs.items():
+        polling = Polling()
+        while True:
+            try:
+                client.delete_job(site, job.id)
+                break
+            except ApiError as error:
+                if error.status == 404:
+                    break
+                passing = error.status is None or error.status >= 500
+                if not passing or not waiting.pause(polling.delay(waiting.clock())):
+                    errors.append(f"{site}: job {job.id} could not be deleted: {error}")
+                    break
+    if errors:
+        raise TestbedError("; ".join(errors))
+
+
+def extend(client: Grid5000Client, site: str, job_id: int, seconds: float, *, waiting: Waiting) -> float:
+    """Ask for a longer walltime and wait until OAR has decided; return the new end.
+
+    :raises ReservationFailed: refused, or less was given; with OAR's sentence.
+    """
+    before = client.job(site, job_id)
+    try:
+        client.change_walltime(site, job_id, seconds, add=True)
+    except ApiError as error:
+        raise ReservationFailed(f"{site}: job {job_id}: {error.reason}") from error
+    wanted = (before.walltime or 0.0) + seconds
+    waiting = waiting.until(_DECISION)
+    polling = Polling(longest=20.0)
+    while True:
+        job = client.job(site, job_id)
+        if job.is_over:
+            raise ReservationFailed(f"{site}: job {job_id} has ended: {_ending(job)}")
+        if (job.walltime or 0.0) >= wanted and job.end is not None:
+            return job.end
+        if not waiting.pause(polling.delay(waiting.clock())):
+            given = format_duration((job.walltime or 0.0) - (before.walltime or 0.0))
+            raise ReservationFailed(f"{site}: job {job_id}: asked for {format_duration(seconds)} more, got {given}")

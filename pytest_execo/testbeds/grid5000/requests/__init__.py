@@ -1,0 +1,19 @@
+"""A request in OAR's words, and what the charter says to it."""
+
+from __future__ import annotations
+
+from .charter import forbidden, next_period
+from .expression import Expression, Group, submissions
+from .validation import candidates, sites_of, unmet, wanted_of
+
+__all__ = (
+    "Expression",
+    "Group",
+    "candidates",
+    "forbidden",
+    "next_period",
+    "sites_of",
+    "submissions",
+    "unmet",
+    "wanted_of",
+)
