@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import collections
+import contextlib
 import os
 import shlex
 import sys
@@ -40,7 +41,11 @@ def write_line(config: pytest.Config, line: str) -> None:
         _LATER.append(line)
         return
     reporter = config.pluginmanager.getplugin("terminalreporter")
-    if reporter is not None:
+    if reporter is None:
+        return
+    # While a fixture waits for nodes, what is written is taken for output of its test.
+    capturing = config.pluginmanager.getplugin("capturemanager")
+    with capturing.global_and_fixture_disabled() if capturing is not None else contextlib.nullcontext():
         reporter.ensure_newline()
         reporter.write_line(line)
 

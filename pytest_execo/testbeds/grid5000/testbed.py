@@ -1,0 +1,338 @@
+"""Grid'5000 as the contract sees it: plan, reserve, a lease."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import secrets
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from ...connectors.host_keys import ACCEPT_NEW
+from ...errors import ApiError, InvalidRequest, RequestNotMet, ReservationFailed
+from ...hosts import Host, Hosts
+from ...units import parse_duration
+from ..contract import Plan, Request, Testbed
+from .lease import Grid5000Lease
+from .sites import SITES
+
+if TYPE_CHECKING:
+    from .answers import Job
+    from .client import Credentials, Grid5000Client
+    from .operations import Subnets, Vlan, Waiting
+    from .planning import GridPlan, Occupation
+    from .reference import Reference
+
+__all__ = ("Grid5000Testbed",)
+
+# What OAR gives to whoever does not say.
+_DEFAULT_WALLTIME = "1:00:00"
+# For the start of a job, seconds. A forecast later than that is not waited for.
+_DEFAULT_WAIT = "12:00:00"
+# A node that boots after a deployment has this long to let us in, seconds.
+_SSH_TIMEOUT = 300.0
+# How far the earliest slot is looked for: as far as execo looks.
+_WINDOW = 28 * 86400.0
+
+
+class Grid5000Testbed(Testbed):
+    """The real one, by its API; nothing is asked before :meth:`plan` or :meth:`reserve`.
+
+    :param site: where requests that name no site are met.
+    """
+
+    name = "grid5000"
+    options_known: ClassVar[Mapping[str, str]] = {
+        "walltime": f"for tests that do not say (default: {_DEFAULT_WALLTIME})",
+        "wait": f"how long to wait for the nodes (default: {_DEFAULT_WAIT})",
+        "queue": "the queue, for tests that do not say",
+        "project": "the project, for tests that do not say",
+        "job": "name of the job; one of this name that runs already is used, and kept",
+        "key": "public key file for root on deployed nodes (default: those in ~/.ssh)",
+        "uri": "the API (default: EXECO_G5K_URI, ~/.python-grid5000.yaml, else https://api.grid5000.fr/stable)",
+        "reference": "reference data from this path instead of the API",
+    }
+
+    def __init__(self, site: str, *, nodes: int | None = None, options: Mapping[str, str] | None = None) -> None:
+        super().__init__(site, nodes=nodes, options=options)
+        self._default_walltime = self._duration("walltime", _DEFAULT_WALLTIME)
+        self._wait = self._duration("wait", _DEFAULT_WAIT)
+        self._document = self._given_reference()
+        #: Who we are.
+        self.credentials: Credentials = self._who()
+
+    @classmethod
+    def sites(cls) -> Sequence[str]:
+        """Name the sites of Grid'5000."""
+        return SITES
+
+    def _duration(self, name: str, default: str) -> float:
+        try:
+            return parse_duration(self.options.get(name, default))
+        except ValueError as error:
+            raise InvalidRequest(f"--execo-option={name}={self.options[name]}: {error}") from None
+
+    def _who(self) -> Credentials:
+        """Read who we are. :raises CredentialsError: what says so can't be used."""
+        from .client import read_credentials
+
+        return read_credentials()
+
+    def _given_reference(self) -> dict[str, Any] | None:
+        """Read the reference data of the path that was given: what is wrong with it is said before anything runs."""
+        from .reference import read_document
+
+        given = self.options.get("reference")
+        try:
+            return None if given is None else read_document(Path(given).expanduser())
+        except InvalidRequest as error:
+            raise InvalidRequest(f"--execo-option=reference={given}: {error}") from None
+
+    # what is asked, of whom, and when
+
+    @functools.cached_property
+    def client(self) -> Grid5000Client:
+        """The API."""
+        from .client import Grid5000Client, default_cache
+
+        return Grid5000Client(self.options.get("uri"), self.credentials, cache=default_cache())
+
+    @functools.cached_property
+    def waiting(self) -> Waiting:
+        """The clock that dates are on, and how waits sleep."""
+        from .operations import Waiting
+
+        return Waiting()
+
+    @functools.cached_property
+    def reference(self) -> Reference:
+        """The reference data."""
+        from .reference import load_reference
+
+        return load_reference(self.client.reference() if self._document is None else self._document)
+
+    def real_date(self, date: float) -> float:
+        """Turn a date of the testbed's clock into one of this machine's: the same, but for an emulator."""
+        return time.time() + (date - self.waiting.clock()) / self.waiting.speed
+
+    def emulated_date(self, date: float) -> float:
+        """Turn a date of this machine's clock into one of the testbed's."""
+        return self.waiting.clock() + (date - time.time()) * self.waiting.speed
+
+    # the contract
+
+    def plan(self, request: Request) -> Plan:
+        """Say when and where ``request`` fits: from the reference data, the status and the jobs of its sites.
+
+        :raises ApiError: when the API does not answer.
+        """
+        request = self._completed(request)
+        unmet, grid = self._grid_plan(request)
+        nodes = request.nodes or 1
+        if grid is None or unmet:
+            return Plan(nodes, None, request.walltime, tuple(unmet))
+        notes = [f"{part.site}: {', '.join(f'{n} of {c}' for c, n in part.clusters.items())}" for part in grid.sites]
+        start = self.real_date(max(grid.start, self.waiting.clock()))
+        return Plan(nodes, start, request.walltime, (), tuple(notes))
+
+    def gantt(self, request: Request, *, svg: bool = False) -> str | None:
+        """Draw what is free and busy on the nodes that could meet ``request``, and where it would be."""
+        from .planning import gantt_svg, gantt_text
+
+        request = self._completed(request)
+        unmet, grid = self._grid_plan(request)
+        draw = gantt_svg if svg else gantt_text
+        return draw(self._occupations(request), None if unmet else grid)
+
+    def reserve(self, request: Request) -> Grid5000Lease:
+        """Submit a job to each site of the plan, wait until all run, and return the lease.
+
+        When anything goes wrong, an interruption included, the jobs are deleted.
+
+        :raises RequestNotMet: when :meth:`plan` says that it does not fit.
+        :raises ReservationFailed: when OAR refused, with its own sentence, or the jobs did not start in time.
+        """
+        from .operations import delete, wait_for_start
+
+        request = self._completed(request)
+        if (found := self._found(request)) is not None:
+            jobs, keep = found, True
+        else:
+            jobs, keep = self._submit(request), False
+        try:
+            running = wait_for_start(self.client, jobs, waiting=self.waiting.until(self._wait), progress=self.say)
+            return Grid5000Lease(self, request, running, keep=keep)
+        except BaseException:
+            if not keep:
+                delete(self.client, jobs)
+            raise
+
+    def close(self) -> None:
+        """Close the connections to the API."""
+        if "client" in self.__dict__:
+            self.client.close()
+
+    # requests
+
+    def _completed(self, request: Request) -> Request:
+        """Fill in what the options say for tests that do not."""
+        return dataclasses.replace(
+            request,
+            nodes=request.nodes or self.default_nodes or 1,
+            walltime=request.walltime or self._default_walltime,
+            queue=request.queue or self.options.get("queue"),
+            project=request.project or self.options.get("project"),
+        )
+
+    def _sites(self, request: Request) -> list[str]:
+        """Return the sites that the request is about."""
+        from .requests import sites_of
+
+        return sites_of(request, self.reference, self.site)
+
+    def _grid_plan(self, request: Request) -> tuple[list[str], GridPlan | None]:
+        """Return what can't be met, a line each, or when and where the request fits."""
+        from .planning import plan
+        from .requests import candidates, forbidden, unmet, wanted_of
+
+        lines = unmet(request, self.reference, self.site)
+        if request.environment is not None:
+            lines += self._without_keys()
+        if lines:
+            return lines, None
+        sites = self._sites(request)
+        assert request.walltime is not None
+        now = self.waiting.clock()
+        begin = now if request.start is None else max(now, self.emulated_date(request.start))
+        grid = plan(
+            candidates(request, self.reference, sites),
+            {name: cluster.site for name, cluster in self.reference.clusters.items() if cluster.site in sites},
+            self._occupations(request),
+            wanted_of(request, self.reference, self.site),
+            request.walltime,
+            not_before=begin,
+            window=_WINDOW - (begin - now),
+            vlan=request.vlan,
+            subnets=request.subnets,
+            allowed=functools.partial(forbidden, request),
+            spread=False,
+        )
+        return list(grid.unmet), None if grid.unmet else grid
+
+    def _occupations(self, request: Request) -> Mapping[str, Occupation]:
+        """Return what is taken at the sites of the request, from now on."""
+        from .planning import occupation
+
+        now = self.waiting.clock()
+        statuses = {site: self.client.status(site) for site in self._sites(request)}
+        window = (now, now + _WINDOW)
+        return occupation(statuses, window, ignore_besteffort="besteffort" not in request.types, disks=request.disks)
+
+    def _found(self, request: Request) -> dict[str, Job] | None:
+        """Return the jobs of the name that was given, when they run and have what is asked for."""
+        name = self.options.get("job")
+        if name is None:
+            return None
+        from .operations import find_job
+
+        sites = self._sites(request)
+        found = {site: find_job(self.client, site, name, user=self.client.user) for site in sites}
+        jobs = {site: job for site, job in found.items() if job is not None}
+        if not jobs:
+            return None
+        nodes = sum(len(job.nodes) for job in jobs.values())
+        if nodes < (request.nodes or 1):
+            raise RequestNotMet([f"asks for {request.nodes} nodes, the job {name!r} has {nodes}"])
+        return jobs
+
+    def _submit(self, request: Request) -> dict[str, Job]:
+        from .operations import submit_together
+        from .requests import submissions
+
+        unmet, grid = self._grid_plan(request)
+        if unmet or grid is None:
+            raise RequestNotMet(unmet)
+        wanted = {cluster: count for part in grid.sites for cluster, count in part.clusters.items()}
+        start = grid.start if request.start is not None or len(grid.sites) > 1 else None
+        made = submissions(request, self.reference, wanted, start=start)
+        # A name of its own, by which a job is found again whose number was lost on the way.
+        name = self.options.get("job") or f"pytest-execo-{secrets.token_hex(4)}"
+        made = {site: dataclasses.replace(each, name=name) for site, each in made.items()}
+        try:
+            return submit_together(self.client, made, waiting=self.waiting)
+        except ApiError as error:
+            raise ReservationFailed(error.reason) from error
+
+    # nodes
+
+    def hosts(self, names: Sequence[str], *, deployed: bool, vlan: str | None = None) -> Hosts:
+        """Return how nodes are reached: by their names, as the user's ssh configuration says."""
+        from .operations import in_vlan
+
+        user = "root" if deployed else self.client.user
+        return Hosts(
+            Host(
+                address=name if vlan is None else in_vlan(name, vlan),
+                name=name,
+                user=user,
+                host_key=ACCEPT_NEW if deployed else None,
+                description=self.describe_node(name),
+            )
+            for name in names
+        )
+
+    def describe_node(self, name: str) -> Mapping[str, Any]:
+        """Return what the reference data say of a node."""
+        node = self.reference.node(name)
+        return {} if node is None else node.description
+
+    def have_environment(self, names: Sequence[str], environment: str, vlan: str | None) -> dict[str, bool]:
+        """Tell which nodes answer, as deployed, with this environment. Nodes that do not answer have not."""
+        from .operations import environments_of
+
+        found = environments_of(self.hosts(names, deployed=True, vlan=vlan))
+        wanted = environment.partition("@")[0]
+        return {name: found.get(name, "").split("@")[0] == wanted for name in names}
+
+    def answering(self, nodes: Hosts) -> Hosts:
+        """Wait until deployed nodes let us in; return those that did."""
+        from .operations import wait_for_ssh
+
+        return wait_for_ssh(nodes, timeout=_SSH_TIMEOUT, waiting=self.waiting)
+
+    def _without_keys(self) -> list[str]:
+        try:
+            self.public_keys()
+        except InvalidRequest as error:
+            return [str(error)]
+        return []
+
+    def public_keys(self) -> str:
+        """Return the public keys for root, a line each.
+
+        :raises InvalidRequest: when there are none.
+        """
+        given = self.options.get("key")
+        paths = [Path(given)] if given else sorted((Path.home() / ".ssh").glob("id_*.pub"))
+        try:
+            keys = [path.read_text(encoding="utf-8").strip() for path in paths]
+        except (OSError, UnicodeDecodeError) as error:
+            raise InvalidRequest(f"--execo-option=key={given}: can't be read: {error}") from None
+        if not keys:
+            raise InvalidRequest(
+                "no public key in ~/.ssh; make one with ssh-keygen, or give --execo-option=key=FILE.pub"
+            )
+        for path, key in zip(paths, keys, strict=True):
+            if "PRIVATE KEY" in key:
+                raise InvalidRequest(f"{path}: is a private key; give the public one, {path}.pub")
+        return "\n".join(keys)
+
+    def networks(self, jobs: Mapping[str, Job]) -> tuple[list[Vlan], list[Subnets]]:
+        """Return the VLANs and subnets that jobs have."""
+        from .operations import subnets_of, vlans_of
+
+        vlans = [vlan for job in jobs.values() for vlan in vlans_of(self.client, job)]
+        subnets = [pool for site, job in jobs.items() if (pool := subnets_of(self.client, site, job)) is not None]
+        return vlans, subnets
