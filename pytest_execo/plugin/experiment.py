@@ -291,10 +291,11 @@ class Experiment:
 
         :raises CampaignError: it can't be written.
         """
-        with contextlib.suppress(ExecoError):
-            self.pool.give_all_back()
-        with contextlib.suppress(ExecoError):
-            self.testbed.close()
+        for end in (self.pool.give_all_back, self.testbed.close):
+            try:
+                end()
+            except ExecoError as error:  # a job that could not be deleted holds nodes until its walltime
+                terminal.write_line(self._config, f"execo: warning: {error}")
         with self._lock:
             if self.recording.opened:
                 self.recording.close(exit_status, self.progress.outcomes)

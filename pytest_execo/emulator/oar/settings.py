@@ -16,6 +16,7 @@ class Clock(Protocol):
 
     def now(self) -> float:
         """Return the emulated date, Unix seconds. It never goes back."""
+        ...
 
 
 class OarRefused(Exception):

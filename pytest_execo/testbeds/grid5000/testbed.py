@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from ...connectors.host_keys import ACCEPT_NEW
+from ...connectors.host_keys import ACCEPT_NEW, host_keys
 from ...errors import ApiError, InvalidRequest, RequestNotMet, ReservationFailed
 from ...hosts import Host, Hosts
 from ...units import parse_duration
@@ -289,12 +289,20 @@ class Grid5000Testbed(Testbed):
         return {} if node is None else node.description
 
     def have_environment(self, names: Sequence[str], environment: str, vlan: str | None) -> dict[str, bool]:
-        """Tell which nodes answer, as deployed, with this environment. Nodes that do not answer have not."""
+        """Tell which nodes answer, as deployed, with this environment. Nodes that do not answer have not.
+
+        Of those that have not nothing is remembered: they are about to have another host key.
+        """
         from .operations import environments_of
 
-        found = environments_of(self.hosts(names, deployed=True, vlan=vlan))
+        hosts = self.hosts(names, deployed=True, vlan=vlan)
+        found = environments_of(hosts)
         wanted = environment.partition("@")[0]
-        return {name: found.get(name, "").split("@")[0] == wanted for name in names}
+        have = {name: found.get(name, "").partition("@")[0] == wanted for name in names}
+        others = Hosts(host for host in hosts if not have[host.name])
+        others.disconnect()
+        host_keys.forget(others)
+        return have
 
     def answering(self, nodes: Hosts) -> Hosts:
         """Wait until deployed nodes let us in; return those that did."""

@@ -24,7 +24,8 @@ _NO_JOB = re.compile(r"^OAR_JOB_ID=.*", re.M)
 _LEAD = re.compile(r"(?:\s|#|\[ADMISSION RULES?\]|\[ERROR\])+")
 # Lines of oarsub's that say nothing about the refusal.
 _NOISE = re.compile(
-    r"Modify resource description|Set default |INFO\b|Reservation mode: waiting"
+    r"Modify resource description|Set (?:default|walltime to default)\b|INFO\b"
+    r"|(?:Reservation mode|Advance reservation request): waiting"
     r"|Oarsub failed: please verify|Error: please verify your job submission syntax|Deleting the job = "
 )
 _LONGEST = 1000

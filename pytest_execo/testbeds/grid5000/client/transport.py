@@ -12,7 +12,7 @@ import ipaddress
 import time
 import urllib.parse
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from http.cookiejar import DefaultCookiePolicy
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
@@ -91,12 +91,6 @@ class Transport:
 
         :param timeout: seconds without a byte of the answer.
         """
-        outcome = self._follow(method, url, data, headers, timeout)
-        return outcome if isinstance(outcome, Answer) else replace(outcome, reason=self.hide(outcome.reason))
-
-    def _follow(
-        self, method: str, url: str, data: bytes | None, headers: Mapping[str, str], timeout: float
-    ) -> Answer | Failure:
         target = url
         for _ in range(_REDIRECTS + 1):
             answer = self._once(method, target, data, headers, timeout)
@@ -112,7 +106,7 @@ class Transport:
             try:
                 target = _next(target, location)
             except ValueError as error:
-                return Failure(Stage.FINAL, f"is redirected {error}", answer.status)
+                return Failure(Stage.FINAL, self.hide(f"is redirected {error}"), answer.status)
         return Failure(Stage.FINAL, f"is redirected more than {_REDIRECTS} times")
 
     def _once(
@@ -174,7 +168,7 @@ class Transport:
         return b"".join(parts)
 
     def _refusal(self, answer: Answer) -> Failure:
-        said = sentence(answer.status, answer.headers.get("content-type", ""), answer.body)
+        said = self.hide(sentence(answer.status, answer.headers.get("content-type", ""), answer.body))
         if answer.status == 401 and said in ("Authorization Required", phrase(401)):
             what = (
                 "user or password are wrong; look at" if self.credentials.are_sent else "write user and password into"

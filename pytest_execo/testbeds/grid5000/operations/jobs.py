@@ -22,10 +22,9 @@ _COULD = re.compile(r"could run at (\d{4}-\d\d-\d\d \d\d:\d\d:\d\d)")
 _PROPOSALS = 5
 # Seconds for which an API may be away while we wait for a job; longer than a server's restart.
 _OUTAGE = 900.0
-# Seconds for OAR to decide about a walltime, and to end a job that was deleted.
+# Seconds for OAR to decide about a walltime.
 _DECISION = 300.0
-_DELETION = 120.0
-# A deletion that could not be told is tried again for so long, seconds: a job that stays is nodes for nobody.
+# What has to reach an API that is away is tried again for so long, seconds.
 _INSISTENCE = 300.0
 
 
@@ -181,9 +180,9 @@ def _tell(site: str, job: Job, waiting: Waiting, told: dict[str, str], progress:
 
 
 def delete(client: Grid5000Client, jobs: Mapping[str, Job], *, waiting: Waiting | None = None) -> None:
-    """Delete jobs, and wait a little until they have ended. One that is gone is no error.
+    """Have jobs deleted: they end a little later. One that is gone is no error.
 
-    An API that does not answer is told again, for five minutes.
+    An API that does not answer is told again, for five minutes: a job that stays is nodes for nobody.
 
     :raises TestbedError: when a job could not be deleted; the others were.
     """

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ....connectors.host_keys import host_keys
-from ....errors import ExecoError
 from ....hosts import Host, Hosts
 from ....processes import Remote
 from ..client import Polling
@@ -26,31 +24,26 @@ def wait_for_ssh(hosts: Sequence[Host], *, timeout: float, waiting: Waiting) -> 
     """
     waiting = waiting.until(timeout)
     polling = Polling(first=2.0, longest=10.0)
-    good: dict[str, Host] = {}
+    good: set[str] = set()
     rounds = 0
     while True:
         rounds += 1
         missing = [host for host in hosts if host.name not in good]
-        good.update({name: host for name, host in _run(missing, "true").items() if host is not None})
+        good |= _answers(missing, "true").keys()
         if len(good) == len(hosts) or (not waiting.pause(polling.delay(waiting.clock())) and rounds >= 2):
             return Hosts(host for host in hosts if host.name in good)
 
 
-def _run(hosts: Sequence[Host], command: str) -> dict[str, Host | None]:
-    if not hosts:
-        return {}
-    group = Remote(command, hosts, timeout=_ANSWER)
-    try:
-        group.run(check=False)
-    except ExecoError:
-        return {}
-    return {host.name: host if process.ok else None for host, process in zip(hosts, group, strict=True)}
-
-
 def environments_of(hosts: Sequence[Host]) -> dict[str, str]:
     """Return the environment that each host says it runs, of those that answer; by name."""
+    return {name: said.strip() for name, said in _answers(hosts, "cat /etc/grid5000/release").items()}
+
+
+def _answers(hosts: Sequence[Host], command: str) -> dict[str, str]:
+    """Return what a command writes on each host on which it succeeds. That others fail is not logged."""
     if not hosts:
         return {}
-    group = Remote("cat /etc/grid5000/release", hosts, timeout=_ANSWER).run(check=False)
-    host_keys.forget([host for host, process in zip(hosts, group, strict=True) if not process.ok])
-    return {host.name: process.stdout.strip() for host, process in zip(hosts, group, strict=True) if process.ok}
+    group = Remote(
+        command, hosts, timeout=_ANSWER, ignore_exit_code=True, ignore_timeout=True, ignore_error=True
+    ).run(check=False)  # fmt: skip
+    return {host.name: process.stdout for host, process in zip(hosts, group, strict=True) if process.exit_code == 0}

@@ -108,7 +108,9 @@ def test_what_is_looked_for(server: Any, client: Grid5000Client, listing: Any) -
 
 
 @pytest.mark.parametrize("state", ["toLaunch", "toerror", "toAckReservation"])
-def test_states_that_the_server_can_not_look_for_are_found(client: Grid5000Client, listing: Any, state: str) -> None:
+def test_states_that_the_server_can_not_look_for_are_found(
+    server: Any, client: Grid5000Client, listing: Any, state: str
+) -> None:
     listing(
         {"uid": 1, "state": "running", "user": "jdoe"},
         {"uid": 2, "state": state.lower(), "user": "jdoe"},
@@ -117,6 +119,7 @@ def test_states_that_the_server_can_not_look_for_are_found(client: Grid5000Clien
     )
     assert [job.id for job in client.jobs("rennes", state=[state, "running"], user="jdoe")] == [2, 1]
     assert [job.id for job in client.jobs("rennes", state=[state], limit=1)] == [4]
+    assert server.last.query["limit"] == "500"  # one page of all, and not page after page of one
 
 
 def test_a_state_that_there_is_not_is_refused(server: Any, client: Grid5000Client) -> None:

@@ -286,7 +286,11 @@ def test_a_redirect_within_the_api_keeps_them(server: Any, make_http: Callable[.
     assert "authorization" in server.last.headers
 
 
-def test_a_redirect_to_another_host_does_not(server: Any, make_http: Callable[..., Http], reply: Any) -> None:
+def test_a_redirect_to_another_host_does_not(
+    server: Any, make_http: Callable[..., Http], reply: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "netrc").write_text(f"machine localhost login jdoe password {SECRET}\n")
+    monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
     elsewhere = f"http://localhost:{server.port}/stable/y"  # another name, which the credentials are not for
     server.on("GET", "/x", reply(302, b"", {"Location": elsewhere}))
     server.on("GET", "/y", reply(200, {"ok": 1}))
@@ -347,7 +351,11 @@ def test_this_machine_is_not_asked_by_way_of_a_proxy(
 
 @pytest.mark.parametrize(
     ("who", "hint"),
-    [(None, "write user and password into"), (ME, "user or password are wrong; look at")],
+    [
+        (None, "write user and password into"),
+        (ME, "user or password are wrong; look at"),
+        (Credentials("jdoe", "wrong"), "user or password are wrong; look at"),
+    ],
 )
 def test_401_says_what_to_do(
     server: Any, make_http: Callable[..., Http], reply: Any, who: Credentials | None, hint: str

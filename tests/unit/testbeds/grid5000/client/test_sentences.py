@@ -53,6 +53,8 @@ def test_plain_text_is_the_sentence(status: int, text: str) -> None:
          "Error: please verify your job submission syntax."),
         (
             "[ADMISSION RULE] Modify resource description with type constraints\n"
+            "[ADMISSION RULE] Set walltime to default (3600 s).\n"
+            "# Advance reservation request: waiting for validation...\n"
             "# Reservation not valid --> KO (This reservation could run at 2026-11-23 01:32:22)",
             "Reservation not valid --> KO (This reservation could run at 2026-11-23 01:32:22)",
         ),
