@@ -227,6 +227,11 @@ class ApiError(TestbedError):
         self.status = status
         self.reason = reason
 
+    @property
+    def may_pass(self) -> bool:
+        """Whether it may be well again by itself: no answer, a server in trouble or busy, an answer cut short."""
+        return self.status is None or self.status >= 500 or self.status in (200, 429)
+
     def __reduce__(self) -> tuple[type[ApiError], tuple[str, str, int | None, str]]:
         return type(self), (self.method, self.url, self.status, self.reason)
 

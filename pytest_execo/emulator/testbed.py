@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import importlib.util
 import secrets
 import time
 from collections.abc import Mapping, Sequence
@@ -64,6 +65,8 @@ class EmulatorTestbed(Grid5000Testbed):
         super().__init__(site, nodes=nodes, options=options)
         if ("uri" in self.options) != ("key" in self.options):
             raise InvalidRequest("--execo-option: uri= and key= of an emulator that runs are given together")
+        if "uri" not in self.options and importlib.util.find_spec("werkzeug") is None:
+            raise InvalidRequest("--execo-testbed=emulator needs a package: pip install 'pytest-execo[emulator]'")
         self._speed = self._number("speed", DEFAULT_SPEED)
         self._seed = int(self._number("seed", 0))
         self._faults = self._given_faults()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import getpass
 import secrets
 import time
 from collections.abc import Mapping, Sequence
@@ -238,7 +239,9 @@ class Grid5000Testbed(Testbed):
         from .operations import find_job
 
         sites = self._sites(request)
-        found = {site: find_job(self.client, site, name, user=self.client.user) for site in sites}
+        # Inside the platform the API knows us, and we have to know ourselves.
+        user = self.client.user or getpass.getuser()
+        found = {site: find_job(self.client, site, name, user=user) for site in sites}
         jobs = {site: job for site, job in found.items() if job is not None}
         if not jobs:
             return None

@@ -81,7 +81,7 @@ def _made_all_the_same(
     client: Grid5000Client, site: str, submission: Submission, error: ApiError, waiting: Waiting
 ) -> Job | None:
     """Return the job whose submission had no answer: only that may have been lost. Its name has to be its own."""
-    if (error.status is not None and error.status < 500) or submission.name is None:
+    if not error.may_pass or submission.name is None:
         return None
     waiting = waiting.until(_INSISTENCE)
     polling = Polling()
@@ -146,8 +146,8 @@ def wait_for_start(
                 _tell(site, job, waiting, told, progress)
             heard = waiting.clock()
         except ApiError as error:
-            if error.status is not None and error.status < 500:
-                raise ReservationFailed(f"{error.reason}") from error
+            if not error.may_pass:
+                raise ReservationFailed(error.reason) from error
             if waiting.clock() - heard > _OUTAGE:
                 raise ReservationFailed(f"the API was away for {format_duration(_OUTAGE)}: {error}") from error
         waits = [job for job in current.values() if job.state != "running"]
@@ -197,8 +197,7 @@ def delete(client: Grid5000Client, jobs: Mapping[str, Job], *, waiting: Waiting 
             except ApiError as error:
                 if error.status == 404:
                     break
-                passing = error.status is None or error.status >= 500
-                if not passing or not waiting.pause(polling.delay(waiting.clock())):
+                if not error.may_pass or not waiting.pause(polling.delay(waiting.clock())):
                     errors.append(f"{site}: job {job.id} could not be deleted: {error}")
                     break
     if errors:

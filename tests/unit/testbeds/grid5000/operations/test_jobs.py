@@ -122,7 +122,9 @@ def test_a_job_that_does_not_start(platform: Any) -> None:
 def test_an_api_that_is_away_for_a_while_is_waited_for(platform: Any) -> None:
     jobs = submit_together(platform, {"lyon": SUBMISSION}, waiting=platform.waiting)
     platform.life = runs_after(60)
-    platform.trouble = [refusal(503, "Server Unavailable"), refusal(None, "no answer within 60 s"), None]
+    platform.trouble = [
+        refusal(503, "Server Unavailable"), refusal(None, "no answer within 60 s"), refusal(200, "not JSON"), None,
+    ]  # fmt: skip
     assert wait_for_start(platform, jobs, waiting=platform.waiting.until(600))["lyon"].state == "running"
 
 
