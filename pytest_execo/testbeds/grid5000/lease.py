@@ -102,15 +102,18 @@ class Grid5000Lease(Lease):
 
     def deploy(self, environment: str, *, min_nodes: int | None = None) -> Hosts:
         """Deploy, wait until the nodes let us in, and forget the host keys that they had."""
-        from .operations import deploy
+        from .operations import deploy, read_environment
 
+        wanted = read_environment(environment)
         testbed = self._testbed
         host_keys.forget(self.nodes)
         vlan = self._vlans[0].id if self._vlans else None
         if self._vlans and len(self.jobs) > 1 and self._vlans[0].kind != "kavlan-global":
             raise DeploymentFailed("nodes of several sites need vlan='kavlan-global' to be in one VLAN")
         names = self.nodes.names
-        order = DeploymentOrder(tuple(names), environment, key=testbed.public_keys(), vlan=vlan)
+        order = DeploymentOrder(
+            tuple(names), wanted.name, testbed.public_keys(), vlan, version=wanted.version, arch=wanted.arch
+        )
         result = deploy(
             testbed.client,
             names,

@@ -199,11 +199,11 @@ class Grid5000Testbed(Testbed):
         from .requests import candidates, forbidden, unmet, wanted_of
 
         lines = unmet(request, self.reference, self.site)
+        sites = self._sites(request)
         if request.environment is not None:
-            lines += self._without_keys()
+            lines += self._not_deployable(request.environment, sites if not lines else ())
         if lines:
             return lines, None
-        sites = self._sites(request)
         assert request.walltime is not None
         now = self.waiting.clock()
         begin = now if request.start is None else max(now, self.emulated_date(request.start))
@@ -296,11 +296,11 @@ class Grid5000Testbed(Testbed):
 
         Of those that have not nothing is remembered: they are about to have another host key.
         """
-        from .operations import environments_of
+        from .operations import environments_of, read_environment
 
         hosts = self.hosts(names, deployed=True, vlan=vlan)
         found = environments_of(hosts)
-        wanted = environment.partition("@")[0]
+        wanted = read_environment(environment).released_as
         have = {name: found.get(name, "").partition("@")[0] == wanted for name in names}
         others = Hosts(host for host in hosts if not have[host.name])
         others.disconnect()
@@ -313,12 +313,17 @@ class Grid5000Testbed(Testbed):
 
         return wait_for_ssh(nodes, timeout=_SSH_TIMEOUT, waiting=self.waiting)
 
-    def _without_keys(self) -> list[str]:
+    def _not_deployable(self, environment: str, sites: Sequence[str]) -> list[str]:
+        """Return why an environment can't be deployed at these sites, a line each."""
+        from .operations import read_environment, unknown_environment
+
         try:
             self.public_keys()
+            wanted = read_environment(environment)
         except InvalidRequest as error:
             return [str(error)]
-        return []
+        lines = (unknown_environment(self.client, site, wanted) for site in sites)
+        return [line for line in lines if line is not None]
 
     def public_keys(self) -> str:
         """Return the public keys for root, a line each.

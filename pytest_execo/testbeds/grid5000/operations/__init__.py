@@ -6,6 +6,7 @@ Every wait takes a :class:`Waiting`: the clock, how to sleep, and until when.
 from __future__ import annotations
 
 from .deployment import Deployed, deploy
+from .environments import WantedEnvironment, read_environment, unknown_environment
 from .jobs import delete, extend, find_job, reload, submit_together, wait_for_start
 from .metrics import Series, energy, series
 from .probing import environments_of, wait_for_ssh
@@ -19,6 +20,7 @@ __all__ = (
     "Subnets",
     "Vlan",
     "Waiting",
+    "WantedEnvironment",
     "attach",
     "delete",
     "deploy",
@@ -28,10 +30,12 @@ __all__ = (
     "extend",
     "find_job",
     "in_vlan",
+    "read_environment",
     "reload",
     "series",
     "submit_together",
     "subnets_of",
+    "unknown_environment",
     "vlans_of",
     "wait_for_ssh",
     "wait_for_start",

@@ -123,11 +123,11 @@ class Cluster:
 
 @dataclass(frozen=True)
 class Site:
-    """A site. ``vlans`` maps an id to its kind, ``kavlan-local`` for instance."""
+    """A site. ``vlans`` are the ids of its VLANs; of which kind each is, the API says."""
 
     uid: str
     clusters: Mapping[str, Cluster]
-    vlans: Mapping[str, str] = field(default_factory=dict)
+    vlans: tuple[str, ...] = ()
     subnets: Mapping[str, Any] = field(default_factory=dict)
     frontend: str = ""
     description: Mapping[str, Any] = field(default_factory=dict, compare=False, repr=False)
@@ -182,13 +182,8 @@ def _site(data: Mapping[str, Any]) -> Site:
         for cluster in map(_mapping, _values(data.get("clusters")))
         if "uid" in cluster
     }
-    vlans = {key: _vlan_kind(key) for key in _mapping(data.get("kavlans")) if key.isdecimal()}
+    vlans = tuple(key for key in _mapping(data.get("kavlans")) if key.isdecimal())
     return Site(uid, clusters, vlans, _mapping(data.get("g5ksubnet")), f"frontend.{uid}.{DOMAIN}", data)
-
-
-def _vlan_kind(vlan: str) -> str:
-    number = int(vlan)
-    return "kavlan-local" if number <= 3 else "kavlan" if number <= 9 else "kavlan-global"
 
 
 def _cluster(data: Mapping[str, Any], site: str) -> Cluster:
