@@ -51,6 +51,8 @@ class Kavlan:
         #: By id, in the order of the API.
         self.vlans: dict[str, Vlan] = {vlan.uid: vlan for vlan in vlans}
         self._holders = holders
+        #: Returns who holds the other sites' global VLANs, which are on all sites: pairs of user and id.
+        self.remote_holders: Callable[[], Sequence[tuple[str, str]]] = tuple
         self._owners = owners
         # interface (its name in the network) → node
         self._node_of: dict[str, str] = {}
@@ -110,7 +112,8 @@ class Kavlan:
         """Return who may use a VLAN."""
         with self._lock:
             added = set(self._added[vlan])
-        return sorted(added | {user for user, uid in self._holders() if uid == vlan})
+        held = (*self._holders(), *self.remote_holders())
+        return sorted(added | {user for user, uid in held if uid == vlan})
 
     def all_users(self) -> dict[str, list[str]]:
         """Return who may use any VLAN, and which."""

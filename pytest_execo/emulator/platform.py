@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import hashlib
 import json
 import logging
@@ -31,6 +32,7 @@ _log = logging.getLogger(__name__)
 # Steps at one and the same date before the platform takes it for a scheduler that turns in circles.
 _MOST_STEPS = 10_000
 _ENDED = ("Terminated", "Error")
+_GLOBAL = "kavlan-global"
 
 
 @dataclass(frozen=True)
@@ -106,7 +108,16 @@ class Platform:
             )
             for number, (uid, data) in enumerate(sorted(sites.items()))
         }
+        for site in self.sites.values():
+            site.kavlan.remote_holders = functools.partial(self._holders_elsewhere, site)
         self.faults.begin(self._stepped.now())
+
+    def _holders_elsewhere(self, own: Site) -> list[tuple[str, str]]:
+        """Return who holds the global VLANs of the other sites: nodes of all sites can be put into these."""
+        others = [site for site in self.sites.values() if site is not own]
+        return [
+            (user, uid) for site in others for user, uid in site.holders() if site.kavlan.vlans[uid].kind == _GLOBAL
+        ]
 
     def now(self) -> float:
         """Return the date that everything has been brought to."""

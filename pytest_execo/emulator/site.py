@@ -71,7 +71,7 @@ class Site:
             data,
             (node for _, node in described.values()),
             remote,
-            holders=lambda: [(user, uid) for user, uids in self._holders.values() for uid in uids],
+            holders=self.holders,
             owners=self.owners,
         )
         self.kadeploy: Kadeploy = Kadeploy(
@@ -91,6 +91,10 @@ class Site:
             seed=seed,
             origin=clock.now() - _DAY,
         )
+
+    def holders(self) -> list[tuple[str, str]]:
+        """Return who holds which VLAN of this site by a running job: pairs of user and id."""
+        return [(user, uid) for user, uids in self._holders.values() for uid in uids]
 
     def owners(self) -> dict[str, str]:
         """Return who has which node by a running job of type deploy: node → user."""

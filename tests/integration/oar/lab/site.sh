@@ -9,6 +9,7 @@ ulimit -n 4096 # oar-server closes as many files, one by one
 private_run
 mount -t proc proc /proc
 tar --numeric-owner -C "$LAB" -xf -
+cp "$here"/*.sh "$LAB/" # a clone below /tmp is out of sight soon
 exec </dev/null
 
 hostname frontend.$DOMAIN
@@ -33,7 +34,7 @@ for number in $(seq "$nodes"); do
     ip link add "node-$number" type veth peer name eth0 netns "node-$number"
     ip link set "node-$number" master br0 up
     nsenter --net="/run/netns/node-$number" unshare --mount --uts --ipc --pid --fork --kill-child \
-        bash "$here/node.sh" "$number" </dev/null 3>&- &
+        bash "$LAB/node.sh" "$number" </dev/null 3>&- &
 done
 
 postgres_do pg_ctl -s -D "$LAB/database" -l "$LAB/database/log" -w start
