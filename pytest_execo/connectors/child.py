@@ -181,6 +181,9 @@ class Child(RawChannel):
             self._stdin.write(data)
 
     async def drain(self) -> None:
+        if self._room is None and self._stdin is not None and self._stdin.broken:
+            # Nobody read any of it: dropped at the first byte, without a moment in which there was no room.
+            self._room = asyncio.Event()
         if self._room is not None:
             await self._room.wait()
 

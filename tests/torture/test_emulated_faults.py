@@ -72,11 +72,18 @@ class Rehearsed(EmulatorTestbed):
     def hosts(self, names: Sequence[str], *, deployed: bool, vlan: str | None = None) -> Hosts:
         return Hosts(Host(name, name=name, description=self.describe_node(name)) for name in names)
 
+    def on(self, names: Sequence[str]) -> dict[str, dict[str, Any]]:
+        """Return the nodes that are on, after all that was ordered of them."""
+        self._ask("nodes", names=",".join(names))
+        return {name: self.machines.on[name] for name in names if name in self.machines.on}
+
     def have_environment(self, names: Sequence[str], environment: str, vlan: str | None) -> dict[str, bool]:
-        return {name: self.machines.on.get(name, {}).get("environment") == environment for name in names}
+        on = self.on(names)
+        return {name: on.get(name, {}).get("environment") == environment for name in names}
 
     def answering(self, nodes: Hosts) -> Hosts:
-        return Hosts(node for node in nodes if node.name in self.machines.on)
+        on = self.on(nodes.names)
+        return Hosts(node for node in nodes if node.name in on)
 
 
 def experiment(testbed: Rehearsed, request: Request) -> str:
@@ -88,7 +95,7 @@ def experiment(testbed: Rehearsed, request: Request) -> str:
     try:
         assert request.environment is not None
         nodes = lease.deploy(request.environment, min_nodes=request.min_nodes)
-        assert {testbed.machines.on[node.name]["environment"] for node in nodes} == {request.environment}
+        assert {node["environment"] for node in testbed.on(nodes.names).values()} == {request.environment}
         trials = 0
         while trials < 10:
             testbed.sleep(60)
@@ -127,7 +134,8 @@ def run(seed: int) -> str:
         assert {job["state"] for job in jobs} <= {"error", "terminated"}, (outcome, jobs)
         for site in testbed.reference.sites:
             assert all(each.is_over for each in testbed.client.deployments(site)), outcome
-        assert testbed.machines.on == {}, outcome
+        everywhere = [node.name for node in testbed.reference.nodes()]
+        assert testbed.on(everywhere) == {}, outcome
         return outcome
     finally:
         testbed.close()
