@@ -1,7 +1,7 @@
 """A small Grid'5000 of our own: three sites, six clusters, with real names of clusters and invented everything else.
 
 Made by code, the same each time. It has what parsers stumble over in the real data: numbers that are text, text that is
-a number, things that are missing or null.
+a number, things that are missing or null. Addresses of IPv6 and MACs are of ranges that nobody has.
 """
 
 from __future__ import annotations
@@ -43,17 +43,20 @@ def sample_reference() -> dict[str, Any]:
 def _site(name: str) -> dict[str, Any]:
     number, subnet, vlan = _SITES[name]
     clusters = [cluster for cluster, (site, *_) in _CLUSTERS.items() if site == name]
-    kavlans: dict[str, Any] = {
-        str(each): {"gateway": f"10.{number}.{each}.254", "network": f"10.{number}.{each}.0/24"}
-        for each in (*range(1, 10), vlan)
+    kavlans = {str(each): _kavlan(number, each) for each in (*range(1, 10), vlan)}
+    kavlans["default"] = {
+        "gateway": f"172.{15 + number}.111.254",
+        "network": f"172.{15 + number}.96.0/20",
+        "network_ipv6": f"2001:db8:{number:x}00::/56",
+        "gateway_ipv6": f"2001:db8:{number:x}00::1",
     }
-    kavlans["default"] = {"gateway": f"172.{15 + number}.111.254", "network": f"172.{15 + number}.96.0/20"}
     return {
         "uid": name,
         "type": "site",
         "name": name.capitalize(),
         "description": f"an invented {name}",
         "location": "nowhere",
+        "email_contact": f"{name}@grid5000.invalid",
         "latitude": 45.0 + number,
         "longitude": 4.0 + number,
         "production": True,
@@ -61,12 +64,33 @@ def _site(name: str) -> dict[str, Any]:
         "frontend_ip": f"172.{15 + number}.111.1",
         "g5ksubnet": {"gateway": _gateway(subnet), "network": subnet},
         "kavlans": kavlans,
-        "kavlan_ip_range": f"10.{number}.0.0/14",
+        "ipv6": {"prefix": f"2001:db8:{number:x}", "site_index": number, "site_global_kavlan": vlan},
+        "kavlan_ip_range": f"10.{4 * number}.0.0/14",
         "virt_ip_range": subnet,
         "clusters": {cluster: _cluster(cluster) for cluster in clusters},
         "servers": [{"uid": "frontend", "type": "server", "kind": "virtual"}],
         "pdus": [{"uid": f"{name}-pdu1", "type": "pdu", "vendor": "Invented"}],
         "network_equipments": [{"uid": f"gw-{name}", "type": "network_equipment", "kind": "router"}],
+    }
+
+
+def _kavlan(site: int, number: int) -> dict[str, str]:
+    """Describe a VLAN: local ones, 1 to 3, are not routed and have no gateway for IPv6."""
+    prefix = f"2001:db8:{site:x}{0x80 + number:02x}"
+    if number <= 3:
+        third = 176 + 16 * number  # 192.168.192.0/20 and the next two, the same at all sites
+        return {
+            "gateway": f"192.168.{third + 15}.254",
+            "network": f"192.168.{third}.0/20",
+            "network_ipv6": f"{prefix}::/64",
+        }
+    block, quarter = divmod(number - 4, 4)  # four of /18 in each /16 of the site's range
+    third = 64 * quarter
+    return {
+        "gateway": f"10.{4 * site + block}.{third + 63}.254",
+        "network": f"10.{4 * site + block}.{third}.0/18",
+        "network_ipv6": f"{prefix}::/64",
+        "gateway_ipv6": f"{prefix}::1",
     }
 
 
@@ -108,6 +132,9 @@ def _cluster(name: str) -> dict[str, Any]:
         "model": f"Invented {name.capitalize()}",
         "boot_type": "uefi",
         "created_at": "Tue, 02 Jan 2024 00:00:00 GMT",
+        "manufactured_at": "Mon, 01 Jan 2024 00:00:00 GMT",
+        "priority": 202401,
+        "redfish": True,
         "exotic": name in _EXOTIC,
         "kavlan": True,
         "queues": ["abaca", "admin", "production"] if name in _ABACA else ["admin", "default"],
@@ -135,7 +162,7 @@ def _node(cluster: str, number: int) -> dict[str, Any]:
             "nb_threads": 2 * cores,
             "platform_type": "x86_64",
         },
-        "bios": {"vendor": "Invented", "version": 2.1 if odd else "2.1.0", "release_date": "01/02/2024"},
+        "bios": {"vendor": "Invented", "version": ("2.1.0", 2.1, 2)[number % 3], "release_date": "01/02/2024"},
         "bmc_version": 6 if odd else "6.10",
         "chassis": {"manufacturer": "Invented", "name": "Chassis", "serial": 1000 + number if odd else f"X{number}"},
         "main_memory": {"ram_size": memory * _GIB},
@@ -148,7 +175,7 @@ def _node(cluster: str, number: int) -> dict[str, Any]:
             "model": "Invented Xeon",
             "version": ("6126", 6126, 61.26)[number % 3],
             "clock_speed": 2_600_000_000,
-            "cache_l1": None,
+            "cache_l1": None if odd else 65_536,
             "instruction_set": "x86-64",
         },
         "software": {"standard-environment": "debian12-x64-std", "postinstall-version": "1.2026012214"},
@@ -161,6 +188,7 @@ def _node(cluster: str, number: int) -> dict[str, Any]:
             "virtual": "ivt" if odd else False,
         },
     }
+    node["kavlan"], node["kavlan6"] = _addresses_in_vlans(cluster, number)
     if cluster in _WATTMETERS:
         node["pdu"] = [{"uid": f"wattmetre1-{site}", "port": number if odd else str(number), "kind": "wattmetre-only"}]
     if cluster in _GPUS:
@@ -207,6 +235,24 @@ def _adapters(cluster: str, number: int, site: str, place: int, rate: int) -> li
         second = adapter("eth1", mountable=False, kavlan=False, rate=0)
     bmc = adapter("bmc", management=True, mountable=False, kavlan=False, network_address=f"{uid}-bmc.{domain}")
     return [first, second, bmc]
+
+
+def _addresses_in_vlans(cluster: str, number: int) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return interface → VLAN → the address that the node has there, and the same for IPv6."""
+    site, *_ = _CLUSTERS[cluster]
+    place, (index, _, own) = list(_CLUSTERS).index(cluster), _SITES[site]
+    addresses: dict[str, Any] = {}
+    addresses6: dict[str, Any] = {}
+    for nic, device in enumerate(("eth0", "eth1") if cluster in _TWO_NICS else ("eth0",)):
+        host = 2 * place + nic + 1
+        for vlan in (*range(1, 10), own):
+            described = _kavlan(index, vlan)
+            first, second, third, _ = described["network"].split(".")
+            where = f"kavlan-{vlan}"
+            addresses.setdefault(device, {})[where] = f"{first}.{second}.{third}.{number + 16 * host}"
+            prefix = described["network_ipv6"].removesuffix("::/64")
+            addresses6.setdefault(device, {})[where] = f"{prefix}::{place:x}:{nic:x}:{number:x}"
+    return addresses, addresses6
 
 
 def _storage(cluster: str, number: int) -> list[dict[str, Any]]:

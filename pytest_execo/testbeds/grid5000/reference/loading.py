@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,8 @@ from .model import Reference
 
 __all__ = ("load_reference", "read_document")
 
-_PARTS = ("clusters", "nodes", "servers", "pdus", "network_equipments")
+# Of a site, beside its clusters.
+_PARTS = ("servers", "pdus", "network_equipments")
 
 
 def load_reference(source: Path | Mapping[str, Any]) -> Reference:
@@ -30,7 +31,8 @@ def read_document(path: Path) -> dict[str, Any]:
     - a directory ``data`` of the reference repository, or the one above it: ``grid5000/sites/S/S.json``,
       ``…/clusters/C/C.json``, ``…/nodes/N.json``;
     - a directory with the API's answers, named by their paths: ``sites.json``, ``sites/S/clusters.json``,
-      ``sites/S/clusters/C/nodes.json``; or one JSON file with path → answer.
+      ``sites/S/clusters/C/nodes.json``, ``sites/S/servers.json``…; or one JSON file with path → answer. The API hides
+      some clusters from who does not ask for ``clusters?queues=all``.
 
     :raises InvalidRequest: when it is none of them, or can't be read.
     """
@@ -39,8 +41,10 @@ def read_document(path: Path) -> dict[str, Any]:
     document = _json(path)
     if not isinstance(document, dict):
         raise InvalidRequest(f"{path}: not reference data: a JSON object is expected")
-    if any(str(key).strip("/") == "sites" and "items" in (value or ()) for key, value in document.items()):
-        return _crawl({str(key).strip("/"): value for key, value in document.items()}, path)
+    answers = {key.partition("?")[0].strip("/"): value for key, value in document.items()}
+    # A dump has "sites" as well, but no paths below.
+    if isinstance(answers.get("sites"), Mapping) and any(key.startswith("sites/") for key in answers):
+        return _crawl(answers, path)
     return _deep(document, str(path))
 
 
@@ -49,12 +53,24 @@ def _deep(document: Mapping[str, Any], where: str) -> dict[str, Any]:
     found = dict(document)
     if isinstance(found.get("items"), Mapping) and "sites" in found["items"]:
         found = {**found.pop("items"), "version": found.get("version")}
-    sites = found.get("sites")
-    if isinstance(sites, Mapping) and isinstance(sites.get("items"), Mapping | list):
-        sites = found["sites"] = sites["items"]
-    if not isinstance(sites, Mapping | list) or not sites:
+    found["sites"] = _by_uid(found.get("sites"))
+    if not found["sites"]:
         raise InvalidRequest(f"{where}: not reference data: it has no sites")
+    for site in found["sites"].values():
+        site["clusters"] = _by_uid(site.get("clusters"))
+        for cluster in site["clusters"].values():
+            cluster["nodes"] = list(_by_uid(cluster.get("nodes")).values())
     return found
+
+
+def _by_uid(collection: object) -> dict[str, dict[str, Any]]:
+    """Return copies of what is in a collection: a list, uid → item, or either in the API's envelope."""
+    if isinstance(collection, Mapping) and "items" in collection and "total" in collection:
+        collection = collection["items"]
+    items = collection.values() if isinstance(collection, Mapping) else collection
+    if not isinstance(items, Iterable) or isinstance(items, str):
+        return {}
+    return {str(item["uid"]): dict(item) for item in items if isinstance(item, Mapping) and item.get("uid")}
 
 
 def _directory(path: Path) -> dict[str, Any]:
@@ -79,9 +95,10 @@ def _tree(root: Path) -> dict[str, Any]:
             if described.stem != described.parent.name:
                 continue
             cluster = _object(described)
-            cluster["nodes"] = [_object(node) for node in sorted((described.parent / "nodes").glob("*.json"))]
+            nodes = {node.stem: _object(node) for node in sorted((described.parent / "nodes").glob("*.json"))}
+            cluster["nodes"] = [{"uid": name, **node} for name, node in nodes.items()]
             site["clusters"][str(cluster.setdefault("uid", described.stem))] = cluster
-        for part in ("servers", "pdus", "network_equipments"):
+        for part in _PARTS:
             site[part] = [_object(each) for each in sorted((file.parent / part).glob("*.json"))]
         sites[uid] = site
     grid = root / f"{root.name}.json"
@@ -90,23 +107,19 @@ def _tree(root: Path) -> dict[str, Any]:
 
 def _crawl(answers: Mapping[str, Any], path: Path) -> dict[str, Any]:
     def items(key: str) -> list[dict[str, Any]]:
-        found = answers.get(key) or {}
-        listed = found.get("items") if isinstance(found, Mapping) else None
-        if listed is None:
-            return []
-        return [dict(item) for item in (listed.values() if isinstance(listed, Mapping) else listed)]
+        return list(_by_uid(answers.get(key)).values())
 
-    sites: dict[str, Any] = {}
-    for site in items("sites"):
-        uid = str(site.get("uid"))
-        site["clusters"] = {}
-        for cluster in items(f"sites/{uid}/clusters"):
-            name = str(cluster.get("uid"))
-            site["clusters"][name] = {**cluster, "nodes": items(f"sites/{uid}/clusters/{name}/nodes")}
-        sites[uid] = site
+    sites = _by_uid(answers.get("sites"))
+    for uid, site in sites.items():
+        site["clusters"] = _by_uid(answers.get(f"sites/{uid}/clusters"))
+        for name, cluster in site["clusters"].items():
+            cluster["nodes"] = items(f"sites/{uid}/clusters/{name}/nodes")
+        for part in _PARTS:
+            site[part] = items(f"sites/{uid}/{part}")
     if not sites:
         raise InvalidRequest(f"{path}: not reference data: it has no sites")
-    return {"uid": "grid5000", "type": "grid", "sites": sites}
+    versions = [site["version"] for site in sites.values() if "version" in site]
+    return {"uid": "grid5000", "type": "grid", "sites": sites, **({"version": versions[0]} if versions else {})}
 
 
 def _object(path: Path) -> dict[str, Any]:

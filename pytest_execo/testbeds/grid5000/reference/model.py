@@ -6,6 +6,7 @@ missing. What can't be understood is ``None`` or empty here, and stays in ``desc
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -46,7 +47,8 @@ class Node:
     """A node. ``memory`` is in bytes, ``rate`` in bit/s: that of the fastest interface that is in use.
 
     :param name: full name; ``uid`` is the first part of it.
-    :param max_walltime: seconds; ``None``: no limit of its own.
+    :param wattmeter: whether its power is measured by a wattmeter; some clusters have one for some of their nodes.
+    :param max_walltime: seconds, for jobs of the queue production; ``None``: no limit of its own.
     :param description: the data as they came.
     """
 
@@ -96,10 +98,10 @@ class Node:
             rate=max(rates, default=None),
             interfaces=interfaces,
             disks=tuple(_disk(_mapping(each)) for each in _values(data.get("storage_devices"))),
-            wattmeter="wattmetre_power_watt" in _metrics(cluster) or _has_wattmeter(data),
+            wattmeter=_measured(uid, cluster) or _has_wattmeter(data),
             architecture=_text(shape.get("platform_type")),
             exotic=bool(data.get("exotic") or cluster.get("exotic")),
-            queues=tuple(map(str, _values(jobs.get("queues")) or _values(cluster.get("queues")))),
+            queues=tuple(map(str, _values(jobs.get("queues")))) or _queues(cluster),
             deploy=jobs.get("deploy") is not False,
             besteffort=jobs.get("besteffort") is not False,
             max_walltime=limit or None,
@@ -134,19 +136,22 @@ class Site:
 
 
 class Reference:
-    """All sites. :param document: the data in one document, as ``GET /?deep=1`` has them."""
+    """All sites. Made by :func:`load_reference`.
+
+    :param document: the data in one document, as ``GET /?deep=1`` has them, without its envelopes.
+    """
 
     def __init__(self, document: Mapping[str, Any]) -> None:
         #: The commit of the data, where they say it.
         self.version: str | None = _text(document.get("version"))
         #: Site by its uid.
         self.sites: Mapping[str, Site] = {
-            str(site["uid"]): _site(site) for site in map(_mapping, _values(document.get("sites"))) if "uid" in site
+            str(site["uid"]): _site(site) for site in map(_mapping, _values(document.get("sites"))) if site.get("uid")
         }
 
     def nodes(self) -> Iterator[Node]:
         """Yield all nodes, site by site."""
-        for cluster in self._clusters.values():
+        for cluster in self.clusters.values():
             yield from cluster.nodes
 
     def node(self, name: str) -> Node | None:
@@ -155,15 +160,11 @@ class Reference:
 
     def cluster(self, name: str) -> Cluster | None:
         """Return a cluster by its name, which no two sites share."""
-        return self._clusters.get(name)
+        return self.clusters.get(name)
 
     @cached_property
     def clusters(self) -> Mapping[str, Cluster]:
         """All clusters, by name."""
-        return self._clusters
-
-    @cached_property
-    def _clusters(self) -> dict[str, Cluster]:
         return {name: cluster for site in self.sites.values() for name, cluster in site.clusters.items()}
 
     @cached_property
@@ -180,25 +181,29 @@ def _site(data: Mapping[str, Any]) -> Site:
     clusters = {
         str(cluster["uid"]): _cluster(cluster, uid)
         for cluster in map(_mapping, _values(data.get("clusters")))
-        if "uid" in cluster
+        if cluster.get("uid")
     }
     vlans = tuple(key for key in _mapping(data.get("kavlans")) if key.isdecimal())
     return Site(uid, clusters, vlans, _mapping(data.get("g5ksubnet")), f"frontend.{uid}.{DOMAIN}", data)
 
 
 def _cluster(data: Mapping[str, Any], site: str) -> Cluster:
-    nodes = (Node.from_json(node, data, site) for node in map(_mapping, _values(data.get("nodes"))) if "uid" in node)
+    nodes = (Node.from_json(node, data, site) for node in map(_mapping, _values(data.get("nodes"))) if node.get("uid"))
     return Cluster(
         str(data["uid"]),
         site,
-        # One that says nothing is for everybody, as the API's own filter has it.
-        tuple(map(str, _values(data.get("queues")))) or ("admin", "default"),
+        _queues(data),
         bool(data.get("exotic")),
         tuple(sorted(nodes, key=_number_of)),
         data.get("kavlan") is not False,
         tuple(_mapping(metric) for metric in _values(data.get("metrics"))),
         data,
     )
+
+
+def _queues(cluster: Mapping[str, Any]) -> tuple[str, ...]:
+    # One that says nothing is for everybody, as the API's own filter has it.
+    return tuple(map(str, _values(cluster.get("queues")))) or ("admin", "default")
 
 
 def _number_of(node: Node) -> int:
@@ -229,8 +234,12 @@ def _disk(data: Mapping[str, Any]) -> Disk:
     )
 
 
-def _metrics(cluster: Mapping[str, Any]) -> set[str]:
-    return {str(_mapping(metric).get("name")) for metric in _values(cluster.get("metrics"))}
+def _measured(uid: str, cluster: Mapping[str, Any]) -> bool:
+    for metric in map(_mapping, _values(cluster.get("metrics"))):
+        only = _values(metric.get("only_for"))
+        if metric.get("name") == "wattmetre_power_watt" and (not only or uid in only):
+            return True
+    return False
 
 
 def _has_wattmeter(data: Mapping[str, Any]) -> bool:
@@ -239,7 +248,7 @@ def _has_wattmeter(data: Mapping[str, Any]) -> bool:
 
 def _values(value: object) -> list[Any]:
     if isinstance(value, Mapping):
-        return _values(value["items"]) if "items" in value and "total" in value else list(value.values())
+        return list(value.values())
     return list(value) if isinstance(value, list | tuple) else []
 
 
@@ -253,9 +262,10 @@ def _text(value: object) -> str | None:
 
 def _number(value: object) -> float | None:
     try:
-        return None if isinstance(value, bool) else float(value)  # type: ignore[arg-type]
-    except (TypeError, ValueError):
+        number = None if isinstance(value, bool) else float(value)  # type: ignore[arg-type]
+    except (TypeError, ValueError, OverflowError):
         return None
+    return number if number is not None and math.isfinite(number) else None
 
 
 def _whole(value: object) -> int | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import operator
 import re
 from collections.abc import Callable, Iterable, Mapping
@@ -30,7 +31,10 @@ _FACTORS = {"": 1.0, "M": 1e6, "G": 1e9, "T": 1e12}
 
 
 def _number(text: str) -> float:
-    return float(text)
+    number = float(text)
+    if not math.isfinite(number):
+        raise ValueError(text)
+    return number
 
 
 def _rate(text: str) -> float:
@@ -84,8 +88,13 @@ class _Condition:
         if has is None:
             return False
         if isinstance(has, tuple):  # of several one is enough
-            return any(self.value.lower() in each.lower() for each in has) is (self.sign != "!=")
+            return any(_has_word(each, self.value) for each in has) is (self.sign != "!=")
         return bool(_SIGNS[self.sign](has, self.value))
+
+
+def _has_word(text: str, word: str) -> bool:
+    """Tell whether a word is part of a text: A100 of A100-SXM4-40GB, and A10 not."""
+    return re.search(rf"(?<![^\W_]){re.escape(word)}(?![^\W_])", text, re.IGNORECASE) is not None
 
 
 @dataclass(frozen=True)
@@ -105,7 +114,7 @@ class Selection:
         return all(condition.holds(node) for condition in self.conditions)
 
     def unmet(self, nodes: Iterable[Node]) -> list[str]:
-        """Return a line for each condition that none of the nodes meets, with the most there is."""
+        """Return a line for each condition that none of the nodes meets, with the most there is, or what there is."""
         listed = list(nodes)
         lines = []
         for condition in self.conditions:
@@ -119,6 +128,9 @@ class Selection:
 
 def _most(condition: _Condition, nodes: Iterable[Node]) -> str:
     values = [PROPERTIES[condition.name].of(node) for node in nodes]
+    if PROPERTIES[condition.name].read is str:
+        words = {word for value in values for word in (value if isinstance(value, tuple) else (value,)) if word}
+        return f", there is {', '.join(sorted(words))}" if words else ""
     numbers = [value for value in values if isinstance(value, int | float) and not isinstance(value, bool)]
     if not numbers or condition.sign in ("<", "<="):
         return ""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .charter import forbidden, next_period
+from .charter import forbidden, next_period, over_quota
 from .expression import Expression, Group, submissions
 from .validation import candidates, sites_of, unmet, wanted_of
 
@@ -12,6 +12,7 @@ __all__ = (
     "candidates",
     "forbidden",
     "next_period",
+    "over_quota",
     "sites_of",
     "submissions",
     "unmet",

@@ -1,14 +1,16 @@
 """The usage policy, as far as it can be known without asking.
 
-| rule | source |
-| --- | --- |
-| day: 09:00 to 19:00 in Paris on working days; all other time is night or week-end | execo's charter module |
-| type ``day``: the job lies in one day; type ``night``: in one night or week-end | OAR's job types at Grid'5000 |
-| a walltime is at most 168 h | admission rules, Nancy |
-| no advance reservation in the queues production and besteffort | admission rules, Nancy |
+| rule | source | what is done |
+| --- | --- | --- |
+| day: 09:00 to 19:00 in Paris on working days; the rest is night or week-end | usage policy, execo | :func:`is_day` |
+| by day a user has 2 hours of all cores of a cluster, queue default | usage policy, execo | :func:`over_quota` |
+| type ``day``: it lies in one day; ``night``: in one night or week-end | types of OAR's jobs | :func:`forbidden` |
+| a walltime is at most 168 h, or what the nodes say in the queue production | admission rules, Nancy | ``unmet`` |
+| no advance reservation in the queues production and besteffort | admission rules, Nancy | ``unmet`` |
+| at most 2 advance reservations that wait, and 50 jobs | admission rules, Nancy | left to OAR |
 
-The policy also limits what one may use by day: that is counted over all jobs of a user, and can't be known here.
-Holidays are France's: eight fixed days, Easter Monday, Ascension, Whit Monday.
+The quota is counted over all jobs of a user. Those are not known here: a job may break it by itself, which is said, or
+with others, which is not. Holidays are France's: eight fixed days, Easter Monday, Ascension, Whit Monday.
 """
 
 from __future__ import annotations
@@ -16,15 +18,19 @@ from __future__ import annotations
 import datetime as dt
 import functools
 import zoneinfo
+from collections.abc import Iterator, Mapping
 
 from ...contract import Request
+from ..reference import Reference
+from .queues import DEFAULT, queue_of
 
-__all__ = ("forbidden", "holidays", "is_day", "next_period")
+__all__ = ("forbidden", "holidays", "is_day", "next_period", "over_quota")
 
 _PARIS = zoneinfo.ZoneInfo("Europe/Paris")
 _MORNING, _EVENING = dt.time(9), dt.time(19)
 _FIXED = ((1, 1), (5, 1), (5, 8), (7, 14), (8, 15), (11, 1), (11, 11), (12, 25))
-_NO_RESERVATIONS = ("production", "besteffort")
+# Of all cores of a cluster, by day and user: seconds.
+_QUOTA = 2 * 3600.0
 
 
 @functools.lru_cache
@@ -60,6 +66,10 @@ def _is_working(date: dt.date) -> bool:
 
 def next_period(start: float, end: float) -> tuple[float, float] | None:
     """Return the first day of the policy that touches ``[start, end)``, cut to it; ``None``: there is none."""
+    return next(_periods(start, end), None)
+
+
+def _periods(start: float, end: float) -> Iterator[tuple[float, float]]:
     date = dt.datetime.fromtimestamp(start, _PARIS).date()
     last = dt.datetime.fromtimestamp(end, _PARIS).date()
     while date <= last:
@@ -67,9 +77,8 @@ def next_period(start: float, end: float) -> tuple[float, float] | None:
             first = dt.datetime.combine(date, _MORNING, _PARIS).timestamp()
             until = dt.datetime.combine(date, _EVENING, _PARIS).timestamp()
             if max(first, start) < min(until, end):
-                return max(first, start), min(until, end)
+                yield max(first, start), min(until, end)
         date += dt.timedelta(1)
-    return None
 
 
 def forbidden(request: Request, start: float, end: float) -> str | None:
@@ -80,13 +89,32 @@ def forbidden(request: Request, start: float, end: float) -> str | None:
     if "day" in request.types and period != (start, end):
         hours = f"{_text(start)} to {_text(end)}"
         return f"a job of type day must lie in one working day, 09:00 to 19:00, and it would run {hours}"
-    if request.start is not None and (queue := _queue(request)) in _NO_RESERVATIONS:
-        return f"the queue {queue} takes no advance reservations"
     return None
 
 
-def _queue(request: Request) -> str | None:
-    return "besteffort" if "besteffort" in request.types else request.queue
+def over_quota(request: Request, reference: Reference, nodes: Mapping[str, int], start: float, end: float) -> list[str]:
+    """Return a line for each cluster and day of which a job alone uses more than the policy grants a user.
+
+    OAR does not refuse such a job; whoever runs it is asked why. Other queues and best effort have no such quota.
+
+    :param nodes: cluster → how many, as planned. Nodes of a cluster whose cores are not known count as equal.
+    """
+    lines = []
+    for name, count in nodes.items():
+        cluster = reference.clusters[name]
+        if queue_of(request, [cluster]) != DEFAULT or not cluster.nodes:
+            continue
+        cores = sum(node.cores or 1 for node in cluster.nodes)
+        granted = cores * _QUOTA / 3600
+        for first, until in _periods(start, end):
+            used = count * cores / len(cluster.nodes) * (until - first) / 3600
+            if used > granted:
+                day = dt.datetime.fromtimestamp(first, _PARIS).strftime("%a %Y-%m-%d")
+                lines.append(
+                    f"uses {used:.0f} core hours of {name} by day on {day}; the usage policy grants {granted:.0f}, "
+                    "2 hours of the whole cluster"
+                )
+    return lines
 
 
 def _text(date: float) -> str:

@@ -15,7 +15,8 @@ from dataclasses import dataclass
 from ....errors import InvalidRequest
 from ...contract import Request
 from ..answers import Submission
-from ..reference import Reference
+from ..reference import Cluster, Node, Reference
+from .queues import DEFAULT, queue_of
 from .validation import candidates
 
 __all__ = ("COMMAND", "Expression", "Group", "format_walltime", "submissions")
@@ -23,21 +24,24 @@ __all__ = ("COMMAND", "Expression", "Group", "format_walltime", "submissions")
 _PARIS = zoneinfo.ZoneInfo("Europe/Paris")
 #: What the job runs: nothing, for a year.
 COMMAND = "sleep 31536000"
-_GROUP = re.compile(r"(?:\{(?P<condition>.+?)\})?/?(?P<levels>[^,+{}]+)")
+_GROUP = re.compile(r"(?:\{(?P<condition>[^}]+)\})?(?:/?(?P<levels>[^,+{}]+))?")
 _LEVEL = re.compile(r"\s*([A-Za-z_]\w*)\s*=\s*(\d+|ALL|BEST|BESTHALF)\s*")
 _WALLTIME = re.compile(r"(\d+)(?::(\d+))?(?::(\d+))?")
 
 
 @dataclass(frozen=True)
 class Group:
-    """Resources of one kind: ``condition`` is SQL without braces, ``levels`` from the widest to the narrowest."""
+    """Resources of one kind: ``condition`` is SQL without braces, ``levels`` from the widest to the narrowest.
+
+    Without levels OAR takes its default, one node at Grid'5000; then there has to be a condition.
+    """
 
     levels: tuple[tuple[str, str], ...]
     condition: str = ""
 
     def __str__(self) -> str:
         condition = f"{{{self.condition}}}" if self.condition else ""
-        return f"{condition}/{'/'.join(f'{name}={count}' for name, count in self.levels)}"
+        return condition + "".join(f"/{name}={count}" for name, count in self.levels)
 
 
 @dataclass(frozen=True)
@@ -54,14 +58,14 @@ class Expression:
     @classmethod
     def parse(cls, text: str) -> Expression:
         """Read an expression. :raises InvalidRequest: with the part that is not one."""
-        rest, _, walltime = text.partition(",walltime=")
+        rest, asked, walltime = text.partition(",walltime=")
         groups: list[Group] = []
         place = 0
         while place < len(rest):
             match = _GROUP.match(rest, place)
-            if match is None:
+            if match is None or match.end() == place:
                 raise InvalidRequest(f"{text!r}: not a resource expression at {rest[place:]!r}")
-            levels = [_LEVEL.fullmatch(level) for level in match["levels"].split("/")]
+            levels = [_LEVEL.fullmatch(level) for level in (match["levels"] or "").split("/") if match["levels"]]
             if any(level is None for level in levels):
                 raise InvalidRequest(f"{text!r}: not a resource expression at {match['levels']!r}")
             groups.append(Group(tuple((m[1], m[2]) for m in levels if m is not None), match["condition"] or ""))
@@ -72,7 +76,7 @@ class Expression:
                 place += 1
         if not groups:
             raise InvalidRequest(f"{text!r}: asks for nothing")
-        return cls(tuple(groups), _seconds(walltime, text) if walltime else None)
+        return cls(tuple(groups), _seconds(walltime, text) if asked else None)
 
 
 def _seconds(walltime: str, text: str) -> float:
@@ -99,23 +103,21 @@ def submissions(
 ) -> dict[str, Submission]:
     """Return what to submit to which site.
 
-    :param nodes: cluster → how many, as planned. Clusters with none are left out, and so is a site without nodes.
+    :param nodes: cluster → how many, as planned. Clusters with none are left out, and so is a site without nodes. Of a
+        cluster that the request does not mean any nodes are asked for.
     :param start: Unix date of an advance reservation; ``None``: as soon as possible.
     :param vlan_site: the site whose global VLAN is asked for; default: the first.
     """
-    chosen = candidates(request, reference)
-    by_site: dict[str, list[Group]] = {}
-    exotic: set[str] = set()
+    chosen = {name: frozenset(names) for name, names in candidates(request, reference).items()}
+    by_site: dict[str, dict[str, int]] = {}
     for name, count in nodes.items():
-        cluster = reference.clusters[name]
         if count > 0:
-            by_site.setdefault(cluster.site, []).append(
-                _nodes_of(request, reference, name, chosen.get(name, ()), count)
-            )
-            if cluster.exotic:
-                exotic.add(cluster.site)
+            by_site.setdefault(reference.clusters[name].site, {})[name] = count
     made: dict[str, Submission] = {}
-    for site, groups in by_site.items():
+    for site, counts in by_site.items():
+        clusters = [reference.clusters[name] for name in counts]
+        meant = {each.uid: [n for n in each.nodes if n.name in chosen.get(each.uid, (n.name,))] for each in clusters}
+        groups = _nodes_of(request, {each.uid: _condition(each, meant[each.uid]) for each in clusters}, counts)
         if request.vlan is not None and (request.vlan != "kavlan-global" or site == (vlan_site or next(iter(by_site)))):
             groups.append(Group((("vlan", "1"),), f"type='{request.vlan}'"))
         groups += [Group(((size, str(count)),)) for size, count in request.subnets]
@@ -123,26 +125,34 @@ def submissions(
             resources=str(Expression(tuple(groups), request.walltime)),
             command=COMMAND,
             reservation=None if start is None else _paris(start),
-            types=_types(request, exotic=site in exotic),
-            queue=request.queue or _queue(request, reference, [c for c in nodes if reference.clusters[c].site == site]),
+            types=_types(request, exotic=any(node.exotic for listed in meant.values() for node in listed)),
+            queue=_queue(request, clusters),
             project=request.project,
             name="pytest-execo",
         )
     return made
 
 
-def _nodes_of(request: Request, reference: Reference, cluster: str, names: Sequence[str], count: int) -> Group:
-    everybody = {node.name for node in reference.clusters[cluster].nodes}
-    if set(names) == everybody:
-        condition = f"cluster='{cluster}'"
-    else:
-        quoted = ", ".join(f"'{name}'" for name in names)
-        condition = f"network_address in ({quoted})"
+def _nodes_of(request: Request, conditions: Mapping[str, str], counts: Mapping[str, int]) -> list[Group]:
+    """Return a group for each cluster, or one for all of them where the nodes are to be behind one switch."""
+    wanted = [(condition, counts[name]) for name, condition in conditions.items()]
+    if request.same_switch and len(wanted) > 1:
+        wanted = [(f"({' or '.join(conditions.values())})", sum(counts.values()))]
     level = "nodes"
     if request.disks:
-        condition, level = f"(type='default' or type='disk') AND {condition}", "host"
+        # A disk belongs to a host, and has no network address.
+        level = "host"
+        wanted = [(f"(type='default' or type='disk') AND {condition}", count) for condition, count in wanted]
     switch = (("switch", "1"),) if request.same_switch else ()
-    return Group((*switch, (level, str(count))), condition)
+    return [Group((*switch, (level, str(count))), condition) for condition, count in wanted]
+
+
+def _condition(cluster: Cluster, nodes: Sequence[Node]) -> str:
+    """Return what is true of these nodes of a cluster alone; the shortest where they are all of it."""
+    if len(nodes) == len(cluster.nodes):
+        return f"cluster='{cluster.uid}'"
+    quoted = ", ".join(f"'{node.name}'" for node in nodes)
+    return f"host in ({quoted})"
 
 
 def _types(request: Request, *, exotic: bool) -> tuple[str, ...]:
@@ -157,14 +167,10 @@ def _types(request: Request, *, exotic: bool) -> tuple[str, ...]:
     return tuple(dict.fromkeys(types))
 
 
-def _queue(request: Request, reference: Reference, clusters: Sequence[str]) -> str | None:
-    """Return the queue that the clusters have, where it is not the default one."""
-    if "besteffort" in request.types:
-        return "besteffort"
-    queues = [reference.clusters[name].queues for name in clusters]
-    if all("default" in each for each in queues):
-        return None
-    return next((q for q in ("production", "abaca", "testing") if all(q in each for each in queues)), None)
+def _queue(request: Request, clusters: Sequence[Cluster]) -> str | None:
+    """Return the queue to name; ``None``: the default one, which is not named, or none that all clusters have."""
+    queue = queue_of(request, clusters)
+    return None if queue == DEFAULT and request.queue is None else queue
 
 
 def _paris(date: float) -> str:

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 
 from ....nearest import nearest
 from ...contract import Request
-from ..reference import Node, Reference, Selection
+from ..reference import Cluster, Node, Reference, Selection
+from .queues import DEFAULT, NO_RESERVATIONS, has_limits, is_besteffort, queue_of
 
 __all__ = ("candidates", "sites_of", "unmet", "wanted_of")
 
+# Admission rules, Nancy.
 _LONGEST = 168 * 3600.0
 _SQL = ("'", '"', "{", "}", "+", ",")
+_QUOTES = ("'", '"', "`")
 
 
 def sites_of(request: Request, reference: Reference, default: str) -> list[str]:
@@ -29,38 +33,65 @@ def sites_of(request: Request, reference: Reference, default: str) -> list[str]:
     return list(dict.fromkeys(found)) or [default]
 
 
-def candidates(request: Request, reference: Reference, sites: list[str] | None = None) -> dict[str, tuple[str, ...]]:
+def candidates(
+    request: Request, reference: Reference, sites: Sequence[str] | None = None
+) -> dict[str, tuple[str, ...]]:
     """Return cluster → full names of its nodes that would do, whatever they are doing now.
 
-    Exotic clusters are meant by name only, and so are those that the default queue does not have.
+    Exotic nodes are meant by name only, and so are clusters that the default queue does not have. Best effort is not
+    bound to a queue: its jobs run wherever nodes are idle.
     """
-    selection = Selection.parse(request.properties)
-    named = {name for name, _ in request.shares} | ({request.cluster} if request.cluster else set())
-    hosts = {node.name for name in request.hosts if (node := reference.node(name)) is not None}
-    queue = "default" if request.queue is None else request.queue
+    obstacles = _Obstacles(request, reference)
     found: dict[str, tuple[str, ...]] = {}
     for name, cluster in reference.clusters.items():
-        if sites is not None and cluster.site not in sites:
-            continue
-        if request.cluster is not None and name != request.cluster:
-            continue
-        by_name = name in named or bool(hosts)
-        if not by_name and (cluster.exotic and "exotic" not in request.types):
-            continue
-        if queue not in (*cluster.queues, "besteffort") and not (by_name and request.queue is None):
-            continue
-        nodes = [n.name for n in cluster.nodes if _would_do(n, request, selection) and (not hosts or n.name in hosts)]
-        if nodes:
-            found[name] = tuple(nodes)
+        if (sites is None or cluster.site in sites) and request.cluster in (None, name):
+            nodes = tuple(node.name for node in cluster.nodes if obstacles.of(node, cluster) is None)
+            if nodes:
+                found[name] = nodes
     return found
 
 
-def _would_do(node: Node, request: Request, selection: Selection) -> bool:
-    if request.environment is not None and not node.deploy:
-        return False
-    if request.disks and not any(disk.reservable for disk in node.disks):
-        return False
-    return selection.matches(node)
+class _Obstacles:
+    """Why a node would not do, in words that follow “are”."""
+
+    def __init__(self, request: Request, reference: Reference) -> None:
+        self._request = request
+        self._selection = Selection.parse(request.properties)
+        self._besteffort = is_besteffort(request)
+        self._clusters = {request.cluster, *(name for name, _ in request.shares)}
+        self._hosts = {node.name for name in request.hosts if (node := reference.node(name)) is not None}
+
+    def of(self, node: Node, cluster: Cluster) -> str | None:
+        """Return the first thing that is in the way; ``None``: nothing."""
+        request, jobs = self._request, cluster.queues
+        if self._hosts and node.name not in self._hosts:
+            return "not named"
+        named = bool(self._hosts) or cluster.uid in self._clusters
+        if node.exotic and not named and "exotic" not in request.types:
+            return "exotic (types=['exotic'] takes them)"
+        if self._besteffort:
+            if not node.besteffort:
+                return "not for best effort"
+        elif (request.queue or (DEFAULT if not named else None)) not in (None, *jobs):
+            return f"in the queues {', '.join(jobs)} only"
+        if request.environment is not None and not node.deploy:
+            return "not for deployments"
+        if request.disks and not any(disk.reservable for disk in node.disks):
+            return "without reservable disks"
+        if request.vlan is not None and not (cluster.kavlan and any(nic.kavlan for nic in node.interfaces)):
+            return "without an interface for VLANs"
+        if self._too_long(node, cluster):
+            return f"limited to {(node.max_walltime or 0) / 3600:g} h in their queue"
+        return None if self._selection.matches(node) else "without the properties"
+
+    def _too_long(self, node: Node, cluster: Cluster) -> bool:
+        walltime, longest = self._request.walltime, node.max_walltime
+        return (
+            walltime is not None
+            and longest is not None
+            and walltime > longest
+            and has_limits(queue_of(self._request, [cluster]))
+        )
 
 
 def wanted_of(request: Request, reference: Reference, default: str) -> dict[str, int]:
@@ -68,17 +99,20 @@ def wanted_of(request: Request, reference: Reference, default: str) -> dict[str,
     if request.shares:
         return dict(request.shares)
     if request.hosts:
-        wanted: dict[str, int] = {}
-        for name in request.hosts:
-            if (node := reference.node(name)) is not None:
-                wanted[node.cluster] = wanted.get(node.cluster, 0) + 1
-        return wanted
+        nodes = [node for name in request.hosts if (node := reference.node(name)) is not None]
+        return dict(Counter(node.cluster for node in nodes))
     return {request.cluster or default: request.nodes or 1}
 
 
 def unmet(request: Request, reference: Reference, default: str) -> list[str]:
-    """Return one line for each requirement that can't be met, whenever."""
-    lines = _names(request, reference, default)
+    """Return one line for each requirement that can't be met, whenever.
+
+    Names come first: where one is wrong there is nothing more to say. How much is free is not looked at.
+
+    :param default: the site where requests that name none are met.
+    :raises InvalidRequest: for a property that can't be understood.
+    """
+    lines = list(_names(request, reference, default))
     if lines:
         return lines
     sites = sites_of(request, reference, default)
@@ -86,50 +120,111 @@ def unmet(request: Request, reference: Reference, default: str) -> list[str]:
     if request.cluster is not None:
         nodes = [node for node in nodes if node.cluster == request.cluster]
     lines += [f"asks for {line}" for line in Selection.parse(request.properties).unmet(nodes)]
-    chosen = candidates(request, reference, sites)
     if not lines:
-        for element, count in wanted_of(request, reference, default).items():
-            have = sum(len(names) for name, names in chosen.items() if element in (name, reference.clusters[name].site))
-            if have < count:
-                lines.append(f"asks for {count} nodes of {element}, {have} meet the request")
-    if request.vlan is not None and request.environment is None:
-        lines.append(f"asks for a VLAN ({request.vlan}) without an environment: only deployed nodes get into one")
-    if request.walltime is not None:
-        limits = [node.max_walltime for node in nodes if node.max_walltime]
-        longest = min(_LONGEST, *limits) if limits and len(limits) == len(nodes) else _LONGEST
-        if request.walltime > longest:
-            lines.append(f"asks for {request.walltime / 3600:g} h, the longest walltime is {longest / 3600:g} h")
+        lines += _too_few(request, reference, default)
+    lines += _rules(request)
+    lines += _queues(request, reference, default)
     return lines
 
 
-def _names(request: Request, reference: Reference, default: str) -> list[str]:
-    lines = []
+def _too_few(request: Request, reference: Reference, default: str) -> Iterator[str]:
+    """Say of which there are too few, and what is in the way of the others."""
+    obstacles = _Obstacles(request, reference)
+    for element, count in wanted_of(request, reference, default).items():
+        have, others = 0, Counter[str]()
+        for cluster in reference.clusters.values():
+            if element in (cluster.uid, cluster.site):
+                found = [obstacles.of(node, cluster) for node in cluster.nodes]
+                have += found.count(None)
+                others.update(why for why in found if why is not None)
+        if have < count:
+            why = ", ".join(f"{number} {'is' if number == 1 else 'are'} {what}" for what, number in others.items())
+            yield f"asks for {count} node{'' if count == 1 else 's'} of {element}, {have} meet the request" + (
+                f"; {why}" if why else ""
+            )
+
+
+def _rules(request: Request) -> Iterator[str]:
+    """Yield what OAR's rules say, whatever the nodes."""
+    if request.vlan is not None and request.environment is None:
+        yield f"asks for a VLAN ({request.vlan}) without an environment: only deployed nodes get into one"
+    if request.walltime is not None and request.walltime > _LONGEST:
+        yield f"asks for {request.walltime / 3600:g} h, the longest walltime is {_LONGEST / 3600:g} h"
+    if is_besteffort(request):
+        if request.environment is not None or "deploy" in request.types:
+            yield "asks for a deployment by best effort, which OAR does not allow"
+        if request.queue not in (None, "besteffort"):
+            yield f"asks for best effort in queue {request.queue!r}; best effort is a queue of its own"
+
+
+def _queues(request: Request, reference: Reference, default: str) -> Iterator[str]:
+    """Yield what is wrong with the queues of the jobs, of which each site has one."""
+    by_site: dict[str, list[str]] = {}
+    for element in wanted_of(request, reference, default):
+        cluster = reference.cluster(element)
+        by_site.setdefault(element if cluster is None else cluster.site, []).append(element)
+    elements = [element for named in by_site.values() for element in named]
+    if request.same_switch and len(elements) > 1:
+        yield f"asks for one switch for nodes of {' and '.join(elements)}: name one site or cluster"
+    for site, named in by_site.items():
+        clusters = [cluster for name in named if (cluster := reference.cluster(name)) is not None]
+        if site in named:  # what is not named has the default queue
+            clusters.append(Cluster(site, site, (DEFAULT,), False, ()))
+        queue = queue_of(request, clusters)
+        if queue is None:
+            have = "; ".join(f"{cluster.uid} has {', '.join(cluster.queues)}" for cluster in clusters)
+            yield f"asks for {' and '.join(named)} in one job, and no queue for users has all of that: {have}"
+        elif queue in NO_RESERVATIONS and request.start is not None:
+            yield f"asks for an advance reservation in the queue {queue}, which takes none"
+        elif queue in NO_RESERVATIONS and len(by_site) > 1:
+            yield f"asks for several sites at one date, and the queue {queue} of {site} takes no advance reservations"
+
+
+def _names(request: Request, reference: Reference, default: str) -> Iterator[str]:
+    """Say which names are of nothing that there is, and which can't be written into a request."""
     known: Mapping[str, object] = {**reference.clusters, **reference.sites}
+    wrong = False
+    for line in _unknown(request, reference, default, known):
+        wrong = True
+        yield line
+    if not wrong:
+        yield from _wrong_queue(request, reference, default)
+    for word in (request.queue, request.project, *request.types):
+        if word is not None and any(sign in word for sign in _QUOTES):
+            yield f"asks for {word!r}: quotes mean something to OAR"
+    for size, _ in request.subnets:
+        if any(sign in size for sign in _SQL):
+            yield f"asks for a subnet {size!r}: write 'slash_22'"
+
+
+def _unknown(request: Request, reference: Reference, default: str, known: Mapping[str, object]) -> Iterator[str]:
     if default not in reference.sites:
-        lines.append(
-            f"asks for site {default!r}, which is not in the reference data{nearest(default, reference.sites)}"
-        )
+        yield f"asks for site {default!r}, which is not in the reference data{nearest(default, reference.sites)}"
     for name, _ in request.shares:
         if name not in known:
-            lines.append(f"asks for nodes of {name!r}, no such site or cluster{nearest(name, known)}")
-    if request.cluster is not None and reference.cluster(request.cluster) is None:
-        lines.append(
-            f"asks for cluster {request.cluster!r}, no such cluster{nearest(request.cluster, reference.clusters)}"
-        )
+            yield f"asks for nodes of {name!r}, no such site or cluster{nearest(name, known)}"
+    if request.cluster is not None:
+        cluster = reference.cluster(request.cluster)
+        if cluster is None:
+            yield f"asks for cluster {request.cluster!r}, no such cluster{nearest(request.cluster, reference.clusters)}"
+        elif cluster.site != default:
+            yield f"asks for cluster {request.cluster!r}, which is at {cluster.site}, not at {default}"
+    seen: dict[str, str] = {}
     for name in request.hosts:
-        if reference.node(name) is None:
-            names = [node.uid for node in reference.nodes()]
-            lines.append(f"asks for node {name!r}, no such node{nearest(name, names)}")
-    if request.cluster is not None and not lines:
-        cluster = reference.clusters[request.cluster]
-        if cluster.site != default:
-            lines.append(f"asks for cluster {request.cluster!r}, which is at {cluster.site}, not at {default}")
-        elif request.queue is not None and request.queue not in (*cluster.queues, "besteffort"):
-            lines.append(f"asks for queue {request.queue!r}, {request.cluster} has {', '.join(cluster.queues)}")
-    words = [request.queue, request.project, *request.types, *(size for size, _ in request.subnets)]
-    lines += [f"asks for {word!r}: quotes, braces, + and , mean something to OAR" for word in words if _odd(word)]
-    return lines
+        node = reference.node(name)
+        if node is None:
+            yield f"asks for node {name!r}, no such node{nearest(name, [each.uid for each in reference.nodes()])}"
+        elif node.name in seen:
+            yield f"asks for node {name!r} twice" + (f", as {seen[node.name]!r}" if seen[node.name] != name else "")
+        else:
+            seen[node.name] = name
 
 
-def _odd(word: str | None) -> bool:
-    return word is not None and any(sign in word for sign in _SQL)
+def _wrong_queue(request: Request, reference: Reference, default: str) -> Iterator[str]:
+    if request.queue is None or is_besteffort(request):
+        return
+    for element in wanted_of(request, reference, default):
+        clusters = [each for each in reference.clusters.values() if element in (each.uid, each.site)]
+        queues = {queue for cluster in clusters for queue in cluster.queues}
+        if queues and request.queue not in queues:
+            yield f"asks for queue {request.queue!r}, {element} has {', '.join(sorted(queues))}"

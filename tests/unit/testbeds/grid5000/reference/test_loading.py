@@ -33,6 +33,28 @@ def bare_dump(path: Path) -> Path:
     return file
 
 
+def enveloped(path: Path) -> Path:
+    """Write a dump whose collections are in the API's envelope."""
+    document = sample_reference()
+    for site in document["sites"].values():
+        for cluster in site["clusters"].values():
+            cluster["nodes"] = {"total": len(cluster["nodes"]), "offset": 0, "items": cluster["nodes"]}
+        site["clusters"] = {"total": 2, "offset": 0, "items": list(site["clusters"].values())}
+    document["sites"] = {"total": 3, "offset": 0, "items": list(document["sites"].values())}
+    write(path / "dump.json", document)
+    return path / "dump.json"
+
+
+def nodes_by_name(path: Path) -> Path:
+    """Write a dump in which nodes are by name, like sites and clusters."""
+    document = sample_reference()
+    for site in document["sites"].values():
+        for cluster in site["clusters"].values():
+            cluster["nodes"] = {node["uid"]: node for node in cluster["nodes"]}
+    write(path / "dump.json", document)
+    return path / "dump.json"
+
+
 def tree(path: Path) -> Path:
     """Write the ``data`` directory of the reference repository."""
     document = sample_reference()
@@ -77,13 +99,25 @@ def crawl_in_one_file(path: Path) -> Path:
     return path / "crawl.json"
 
 
+def test_a_crawl_brings_what_a_site_has_beside_clusters(tmp_path: Path) -> None:
+    given = answers() | {"sites/lyon/pdus": {"total": 1, "offset": 0, "items": [{"uid": "lyon-pdu1"}]}}
+    given["sites/lyon/clusters?queues=all"] = given.pop("sites/lyon/clusters")
+    for site in given["sites"]["items"]:
+        site["version"] = "5a3b"
+    write(tmp_path / "crawl.json", given)
+    document = read_document(tmp_path / "crawl.json")
+    assert document["sites"]["lyon"]["pdus"] == [{"uid": "lyon-pdu1"}]
+    assert list(document["sites"]["lyon"]["clusters"]) == ["taurus", "nova"]
+    assert load_reference(document).version == "5a3b"
+
+
 def write(path: Path, data: object) -> None:
     """Write JSON."""
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(data))
 
 
-@pytest.mark.parametrize("form", [dump, bare_dump, tree, crawl, crawl_in_one_file])
+@pytest.mark.parametrize("form", [dump, bare_dump, enveloped, nodes_by_name, tree, crawl, crawl_in_one_file])
 def test_all_forms_say_the_same(tmp_path: Path, form: Callable[[Path], Path], reference: Reference) -> None:
     loaded = load_reference(form(tmp_path))
     assert {node.name: node for node in loaded.nodes()} == {node.name: node for node in reference.nodes()}
@@ -100,6 +134,11 @@ def test_all_forms_say_the_same(tmp_path: Path, form: Callable[[Path], Path], re
         ("[1]", "a JSON object is expected"),
         ("{}", "it has no sites"),
         ('{"sites": {}}', "it has no sites"),
+        ('{"sites": 5}', "it has no sites"),
+        ('{"sites": "lyon"}', "it has no sites"),
+        ('{"sites": {"total": 1, "items": [5]}}', "it has no sites"),
+        ('{"sites": 5, "sites/lyon/clusters": 5}', "it has no sites"),
+        ('{"sites": {"items": 5}, "sites/lyon/clusters": 5}', "it has no sites"),
     ],
 )
 def test_what_is_none(tmp_path: Path, text: str | None, words: str) -> None:
@@ -114,6 +153,17 @@ def test_what_is_none(tmp_path: Path, text: str | None, words: str) -> None:
 def test_an_empty_directory(tmp_path: Path) -> None:
     with pytest.raises(InvalidRequest, match=r"neither sites/SITE/SITE\.json nor sites\.json"):
         load_reference(tmp_path)
+
+
+def test_a_broken_file_in_a_tree_is_named(tmp_path: Path) -> None:
+    root = tree(tmp_path)
+    broken = root / "grid5000/sites/nancy/clusters/gros/nodes/gros-2.json"
+    broken.write_text("{")
+    with pytest.raises(InvalidRequest, match=r"gros-2\.json: not JSON"):
+        load_reference(root)
+    broken.write_text("[]")
+    with pytest.raises(InvalidRequest, match=r"gros-2\.json: a JSON object is expected"):
+        load_reference(root)
 
 
 def test_irregular_data_are_no_reason_to_stop() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
 import pytest
@@ -50,6 +51,9 @@ def test_which_nodes_meet_it(reference: Reference, wanted: dict[str, Any], clust
         ({"cores": True}, "write '>=16'"),
         ({"gpu_model": ">A100"}, "write 'A100'"),
         ({"cores": ""}, "write '>=16'"),
+        ({"cores": "nan"}, "write '>=16'"),
+        ({"cores": float("inf")}, "write '>=16'"),
+        ({"cores": [16]}, "write '>=16'"),
     ],
 )
 def test_what_is_wrong(wanted: dict[str, Any], words: str) -> None:
@@ -70,3 +74,42 @@ def test_what_no_node_has_is_said_with_the_most_there_is(reference: Reference) -
         "no node meets gpu >= 1 and wattmeter True together"
     ]
     assert Selection.parse({"gpu": 1}).unmet(nodes) == []
+
+
+def test_what_no_node_has_is_said_with_what_there_is(reference: Reference) -> None:
+    nodes = list(reference.nodes())
+    assert Selection.parse({"disk": "NVMe"}).unmet(nodes) == ["disk == NVMe: no node has it, there is HDD, SSD"]
+    assert Selection.parse({"architecture": "ppc64le"}).unmet(nodes) == [
+        "architecture == ppc64le: no node has it, there is x86_64"
+    ]
+    assert Selection.parse({"gpu_model": "A100"}).unmet([n for n in nodes if n.cluster != "nova"]) == [
+        "gpu_model == A100: no node has it"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("wanted", "model", "found"),
+    [
+        ("A100", "A100-SXM4-40GB", True),
+        ("a100", "Nvidia A100-SXM4-40GB", True),
+        ("40GB", "A100-SXM4-40GB", True),
+        ("A10", "A100-SXM4-40GB", False),
+        ("A100-SXM4", "A100-SXM4-40GB", True),
+        ("100", "A100-SXM4-40GB", False),
+        ("GTX 1080", "GeForce GTX 1080 Ti", True),
+        ("L40", "L40S", False),
+        (".*", "L40S", False),
+    ],
+)
+def test_models_are_matched_by_whole_words(wanted: str, model: str, found: bool, reference: Reference) -> None:
+    node = reference.node("nova-1")
+    assert node is not None
+    assert Selection.parse({"gpu_model": wanted}).matches(dataclasses.replace(node, gpu_models=(model,))) is found
+
+
+def test_what_is_not_known_of_a_node_it_does_not_meet(reference: Reference) -> None:
+    node = reference.node("nova-1")
+    assert node is not None
+    unknown = dataclasses.replace(node, memory=None)
+    assert not Selection.parse({"memory": "<1TiB"}).matches(unknown)
+    assert Selection.parse({"memory": "<1TiB"}).matches(node)

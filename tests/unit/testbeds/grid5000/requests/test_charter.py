@@ -10,7 +10,8 @@ from collections.abc import Iterator
 import pytest
 
 from pytest_execo.testbeds import Request
-from pytest_execo.testbeds.grid5000.requests import forbidden, next_period
+from pytest_execo.testbeds.grid5000.reference import Reference
+from pytest_execo.testbeds.grid5000.requests import forbidden, next_period, over_quota
 from pytest_execo.testbeds.grid5000.requests.charter import holidays, is_day
 
 PARIS = zoneinfo.ZoneInfo("Europe/Paris")
@@ -82,10 +83,38 @@ def test_jobs_of_day_and_night(types: tuple[str, ...], start: str, end: str, wor
     assert reason is None if words is None else reason is not None and words in reason
 
 
-def test_no_reservations_in_some_queues() -> None:
-    start = paris("2026-11-23 20:00")
-    assert forbidden(Request(start=start, queue="production"), start, start + 60) == (
-        "the queue production takes no advance reservations"
-    )
-    assert forbidden(Request(start=start, types=("besteffort",)), start, start + 60) is not None
-    assert forbidden(Request(start=start), start, start + 60) is None
+@pytest.mark.parametrize(
+    ("request_", "nodes", "start", "end", "lines"),
+    [
+        # Six nodes of twelve cores: 144 core hours by day.
+        (Request(), {"taurus": 6}, "2026-11-23 09:00", "2026-11-23 11:00", []),
+        (
+            Request(),
+            {"taurus": 6},
+            "2026-11-23 09:00",
+            "2026-11-23 11:30",
+            [
+                "uses 180 core hours of taurus by day on Mon 2026-11-23; the usage policy grants 144, "
+                "2 hours of the whole cluster"
+            ],
+        ),
+        (Request(), {"taurus": 1}, "2026-11-23 08:00", "2026-11-23 20:00", []),
+        (Request(), {"taurus": 6}, "2026-11-23 19:00", "2026-11-24 11:00", []),
+        (Request(), {"taurus": 6}, "2026-11-20 19:00", "2026-11-23 09:00", []),
+        (Request(types=("besteffort",)), {"taurus": 6}, "2026-11-23 09:00", "2026-11-23 19:00", []),
+        (Request(cluster="paradoxe"), {"paradoxe": 5}, "2026-11-23 09:00", "2026-11-23 19:00", []),
+    ],
+)
+def test_the_quota_of_a_day(
+    request_: Request, nodes: dict[str, int], start: str, end: str, lines: list[str], reference: Reference
+) -> None:
+    assert over_quota(request_, reference, nodes, paris(start), paris(end)) == lines
+
+
+def test_each_day_and_cluster_has_its_own_quota(reference: Reference) -> None:
+    friday, tuesday = paris("2026-11-20 12:00"), paris("2026-11-24 12:00")
+    lines = over_quota(Request(), reference, {"taurus": 6, "nova": 1, "gros": 6}, friday, tuesday)
+    assert [(line.split()[5], line.split(";")[0].split()[-2]) for line in lines] == [
+        (cluster, day) for cluster in ("taurus", "nova", "gros") for day in ("Fri", "Mon", "Tue")
+        if cluster != "nova" or day == "Mon"
+    ]  # fmt: skip
