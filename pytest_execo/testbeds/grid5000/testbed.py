@@ -129,12 +129,16 @@ class Grid5000Testbed(Testbed):
 
         :raises ApiError: when the API does not answer.
         """
+        from .requests import over_quota
+
         request = self._completed(request)
         unmet, grid = self._grid_plan(request)
         nodes = request.nodes or 1
         if grid is None or unmet:
             return Plan(nodes, None, request.walltime, tuple(unmet))
         notes = [f"{part.site}: {', '.join(f'{n} of {c}' for c, n in part.clusters.items())}" for part in grid.sites]
+        taken = {cluster: count for part in grid.sites for cluster, count in part.clusters.items()}
+        notes += over_quota(request, self.reference, taken, grid.start, grid.end)
         start = self.real_date(max(grid.start, self.waiting.clock()))
         return Plan(nodes, start, request.walltime, (), tuple(notes))
 

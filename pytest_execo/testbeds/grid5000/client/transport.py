@@ -209,9 +209,6 @@ def _session() -> requests.Session:
 
 def _chunks(response: requests.Response) -> Iterator[bytes]:
     """Yield what has come, as soon as it has: who reads whole blocks can wait for ever for a server that drips."""
-    if not hasattr(response.raw, "read1"):  # urllib3 before 2.2: the whole answer has no deadline
-        yield from response.iter_content(1024)
-        return
     while chunk := response.raw.read1(_CHUNK, decode_content=True):
         yield chunk
 
