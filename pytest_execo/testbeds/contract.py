@@ -15,7 +15,16 @@ from typing import Any, ClassVar
 from ..errors import ReservationFailed, TestbedError
 from ..hosts import Hosts
 
-__all__ = ("Lease", "Plan", "Request", "Testbed")
+__all__ = ("Lease", "Plan", "Remember", "Request", "Testbed", "ignore")
+
+
+#: How a testbed says what it is about to make, or has made.
+Remember = Callable[[Mapping[str, Any]], None]
+
+
+def ignore(what: object) -> None:
+    """Do nothing with what is said."""
+    del what
 
 
 @dataclass(frozen=True)
@@ -30,7 +39,9 @@ class Request:
     :param cluster: take them from this cluster.
     :param shares: how many from which site or cluster, ``(("lyon", 2), ("gros", 1))``; ``nodes`` is their sum then.
     :param hosts: these nodes, by name.
-    :param min_nodes: go on with so many when not all could be deployed; ``None``: all are needed.
+    :param min_nodes: go on with so many when not all could be deployed, or when some have died; ``None``: all are
+        needed.
+    :param spare: so many more nodes, which stand by for those that die.
     :param properties: conditions on nodes, ``(("cores", ">=16"), ("gpu", 1))``.
     :param environment: the system to deploy on them; ``None``: the testbed's standard system.
     :param vlan: kind of VLAN to put them in: ``kavlan``, ``kavlan-local``, ``kavlan-global``.
@@ -50,6 +61,7 @@ class Request:
     shares: tuple[tuple[str, int], ...] = ()
     hosts: tuple[str, ...] = ()
     min_nodes: int | None = None
+    spare: int = 0
     properties: tuple[tuple[str, str | int | float | bool], ...] = ()
     environment: str | None = None
     vlan: str | None = None
@@ -100,6 +112,10 @@ class Lease(ABC):
     def alive(self) -> bool:
         """Tell whether the nodes are still ours. Cheap; never raises."""
 
+    def off_on_purpose(self) -> frozenset[str]:
+        """Name the nodes that were made unreachable by whoever uses them, through this lease: they are not ill."""
+        return frozenset()
+
     def extend(self, seconds: float) -> float:
         """Ask for more time; return the new end, a Unix date.
 
@@ -123,6 +139,16 @@ class Lease(ABC):
 
         Forgets the host keys that they have shown (``host_keys.forget``): others may have their addresses next.
         """
+
+    def keep(self) -> None:
+        """Leave the nodes as they are when this process ends, until :meth:`Testbed.reclaim` or the walltime ends them.
+
+        Instead of :meth:`release`: for whoever wants to look at them after a failure. Nothing to do where the nodes
+        are somebody else's processes.
+
+        :raises TestbedError: when they can't outlive this process.
+        """
+        self.nodes.disconnect()
 
     def measured(self, metrics: Sequence[str], start: float, end: float) -> Mapping[str, Mapping[str, Any]]:
         """Return what the testbed measured on the nodes between two Unix dates, as JSON for a record.
@@ -160,7 +186,7 @@ class Testbed(ABC):
         self.default_nodes: int | None = nodes
         self.options: Mapping[str, str] = dict(options or {})
         #: Told in a line what a long operation waits for; from any thread.
-        self.say: Callable[[str], None] = _nothing
+        self.say: Callable[[str], None] = ignore
 
     @classmethod
     def has(cls, site: str) -> bool:
@@ -184,16 +210,24 @@ class Testbed(ABC):
         return None
 
     @abstractmethod
-    def reserve(self, request: Request) -> Lease:
+    def reserve(self, request: Request, *, remember: Remember = ignore) -> Lease:
         """Reserve and return the lease.
 
+        :param remember: told, before anything is asked for and again when more is known, the JSON by which
+            :meth:`reclaim` finds what this reservation has made. No secrets. When it raises nothing is reserved.
         :raises RequestNotMet: when :meth:`plan` says that it does not fit.
         :raises ReservationFailed: when the testbed refused or did not answer.
         """
 
+    def reclaim(self, remains: Mapping[str, Any]) -> Sequence[str]:
+        """Give back what a reservation has left whose process is dead; return a line for each thing given back.
+
+        Empty: there was nothing left. A second call finds nothing.
+
+        :param remains: what ``remember`` was told last.
+        :raises TestbedError: when it can't be known or done; to be tried again.
+        """
+        return ()
+
     def close(self) -> None:  # noqa: B027  # few testbeds have something of their own to end
         """End what the testbed itself has started; leases are released before. A second call does nothing."""
-
-
-def _nothing(line: str) -> None:
-    del line

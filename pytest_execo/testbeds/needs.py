@@ -50,6 +50,8 @@ def request_of(wanted: Mapping[str, Any], shown: Callable[[str, object], str] = 
         raise InvalidRequest(
             f"{shown('nodes', wanted['nodes'])}: {len(fields['hosts'])} are named by hosts=; leave it out"
         )
+    if fields.get("spare") and ("hosts" in fields or "shares" in fields):
+        raise InvalidRequest(f"{shown('spare', wanted['spare'])}: goes with nodes= as a number alone")
     least, most = fields.get("min_nodes"), fields.get("nodes")
     if least is not None and (most is None or least > most):
         raise InvalidRequest(f"{shown('min_nodes', least)}: write a number up to nodes=, which says {most}")
@@ -160,6 +162,7 @@ KEYS: Mapping[str, Callable[[Any], Any]] = {
     "cluster": _text("the name of a cluster"),
     "hosts": _texts("the name of a node"),
     "min_nodes": _count,
+    "spare": _count,
     "properties": _properties,
     "environment": _text("the name of an environment, 'debian12-min'"),
     "vlan": _vlan,

@@ -15,7 +15,7 @@ from ...connectors.host_keys import host_keys
 from ...errors import LeaseLost, RequestNotMet, ReservationFailed
 from ...hosts import Host, Hosts
 from ...units import parse_duration, parse_size
-from ..contract import Lease, Plan, Request, Testbed
+from ..contract import Lease, Plan, Remember, Request, Testbed, ignore
 from .client import Client
 
 __all__ = ("EmbeddedLease", "EmbeddedNode", "EmbeddedTestbed", "Fault")
@@ -223,7 +223,7 @@ class EmbeddedTestbed(Testbed):
         unmet += [f"asks for {what}, {self.site} has none" for what in _not_here(request)]
         return Plan(nodes, None if unmet else time.time(), request.walltime, tuple(unmet), tuple(_notes(request)))
 
-    def reserve(self, request: Request) -> EmbeddedLease:
+    def reserve(self, request: Request, *, remember: Remember = ignore) -> EmbeddedLease:
         """Start the nodes. They listen when this returns, and boot when somebody connects.
 
         :raises RequestNotMet: when there are not enough, or a cluster was asked for.

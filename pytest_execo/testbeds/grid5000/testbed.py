@@ -15,7 +15,7 @@ from ...connectors.host_keys import ACCEPT_NEW, host_keys
 from ...errors import ApiError, InvalidRequest, RequestNotMet, ReservationFailed
 from ...hosts import Host, Hosts
 from ...units import parse_duration
-from ..contract import Plan, Request, Testbed
+from ..contract import Plan, Remember, Request, Testbed, ignore
 from .lease import Grid5000Lease
 from .sites import SITES
 
@@ -151,7 +151,7 @@ class Grid5000Testbed(Testbed):
         draw = gantt_svg if svg else gantt_text
         return draw(self._occupations(request), None if unmet else grid)
 
-    def reserve(self, request: Request) -> Grid5000Lease:
+    def reserve(self, request: Request, *, remember: Remember = ignore) -> Grid5000Lease:
         """Submit a job to each site of the plan, wait until all run, and return the lease.
 
         When anything goes wrong, an interruption included, the jobs are deleted.

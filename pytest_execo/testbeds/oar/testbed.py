@@ -12,7 +12,7 @@ from ...connectors.host_keys import ACCEPT_NEW
 from ...errors import InvalidRequest, RequestNotMet, ReservationFailed, TestbedError
 from ...hosts import Host, Hosts
 from ...units import parse_duration
-from ..contract import Plan, Request, Testbed
+from ..contract import Plan, Remember, Request, Testbed, ignore
 from . import cli
 from .fitting import Fitting
 from .frontend import Clock, Frontend, Unreachable
@@ -113,7 +113,7 @@ class OarTestbed(Testbed):
         request = dataclasses.replace(request, hosts=fitting.full_names(request.hosts))
         return Plan(count, start, walltime, tuple(unmet), tuple(_notes(request))), request
 
-    def reserve(self, request: Request) -> OarLease:
+    def reserve(self, request: Request, *, remember: Remember = ignore) -> OarLease:
         """Submit a job and wait until it runs; whatever goes wrong, no job stays behind.
 
         :raises RequestNotMet: when :meth:`plan` says so.
