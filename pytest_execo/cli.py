@@ -6,7 +6,7 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from .commands import emulator, import_execo, nodes, plan, status
+from .commands import emulator, import_execo, leases, nodes, plan, release, shell, status
 from .errors import ExecoError
 
 __all__ = ("main",)
@@ -16,7 +16,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command; return its exit status: 0, 1 after an error (one line on stderr), 2 for a wrong command line."""
     parser = argparse.ArgumentParser(prog="pytest-execo", description="Around pytest runs on testbeds.")
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
-    for module in (nodes, plan, status, import_execo, emulator):
+    for module in (nodes, plan, leases, shell, release, status, import_execo, emulator):
         module.add_parser(commands)
     options = parser.parse_args(arguments)
     try:

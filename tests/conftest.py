@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import hypothesis
 import pytest
@@ -45,6 +46,15 @@ def pytest_configure() -> None:
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     terminalreporter.write_line("next to look at: ./run example, docs/index.md, ./run tox")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def lease_files(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """Keep the lease files of the tests apart from those of whoever runs them."""
+    with pytest.MonkeyPatch.context() as patch:
+        state = tmp_path_factory.mktemp("state")
+        patch.setenv("XDG_STATE_HOME", str(state))
+        yield state / "pytest-execo" / "leases"
 
 
 @pytest.fixture

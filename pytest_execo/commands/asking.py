@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import re
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from ..errors import InvalidRequest
@@ -11,7 +12,7 @@ from ..errors import InvalidRequest
 if TYPE_CHECKING:
     from ..testbeds import Request, Testbed
 
-__all__ = ("add_arguments", "request", "testbed")
+__all__ = ("add_arguments", "options_of", "request", "testbed")
 
 _CONDITION = re.compile(r"\s*(\w+)\s*(>=|<=|!=|>|<|==?)\s*(.+)")
 # What a command takes as text and the marker as a number.
@@ -50,15 +51,24 @@ def testbed(options: argparse.Namespace) -> Testbed:
     """
     from ..testbeds import check_options, find_testbed
 
+    given = options_of(options.option)
+    kind = find_testbed(options.site, options.testbed)
+    check_options(kind, given)
+    return kind(options.site, options=given)
+
+
+def options_of(texts: Sequence[str]) -> dict[str, str]:
+    """Return the options of a testbed, given as ``NAME=VALUE``.
+
+    :raises InvalidRequest: for one that is not.
+    """
     given: dict[str, str] = {}
-    for text in options.option:
+    for text in texts:
         name, equals, value = text.partition("=")
         if not equals:
             raise InvalidRequest(f"--option {text}: write NAME=VALUE")
         given[name] = value
-    kind = find_testbed(options.site, options.testbed)
-    check_options(kind, given)
-    return kind(options.site, options=given)
+    return given
 
 
 def request(options: argparse.Namespace) -> Request:

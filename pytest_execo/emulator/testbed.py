@@ -5,14 +5,17 @@ from __future__ import annotations
 import functools
 import importlib.util
 import secrets
+import socket
 import time
+import urllib.parse
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import requests
 
-from ..errors import ApiError, InvalidRequest
+from ..errors import ApiError, InvalidRequest, TestbedError
 from ..hosts import Host, Hosts
+from ..testbeds.grid5000.lease import Grid5000Lease
 from ..testbeds.grid5000.testbed import Grid5000Testbed
 
 if TYPE_CHECKING:
@@ -21,7 +24,7 @@ if TYPE_CHECKING:
     from .faults import Faults
     from .server import EmulatorServer
 
-__all__ = ("EmulatorTestbed",)
+__all__ = ("EmulatorLease", "EmulatorTestbed")
 
 #: How much faster its clock runs: a deployment of five minutes takes five seconds, a walltime of an hour a minute.
 DEFAULT_SPEED = 60.0
@@ -29,6 +32,19 @@ DEFAULT_SPEED = 60.0
 _TIMEOUT = 30.0
 #: Login and password of ``pytest-execo emulator``, which listens on loopback only.
 DEFAULT_ACCOUNT = ("emulated", "emulated")
+
+
+class EmulatorLease(Grid5000Lease):
+    """Nodes of an emulated Grid'5000."""
+
+    def keep(self) -> None:
+        """See :meth:`Lease.keep`. :raises TestbedError: when the emulator is this run's own, and ends with it."""
+        if "uri" not in self._testbed.options:
+            raise TestbedError(
+                "the nodes end with this run, whose own the emulator is; to keep nodes, start pytest-execo emulator "
+                "and give --execo-option=uri= and key= as it says"
+            )
+        super().keep()
 
 
 class EmulatorTestbed(Grid5000Testbed):
@@ -50,6 +66,10 @@ class EmulatorTestbed(Grid5000Testbed):
         "uri": "an emulator that runs already (pytest-execo emulator)",
         "key": "the key of that one",
     }
+
+    _common: ClassVar[Sequence[str]] = (*Grid5000Testbed._common, "server")
+    _lease: ClassVar[type[Grid5000Lease]] = EmulatorLease
+    _unseen: ClassVar[float] = 1.0
 
     def __init__(
         self,
@@ -115,6 +135,11 @@ class EmulatorTestbed(Grid5000Testbed):
             machines=EmbeddedMachines(),
         )
 
+    @property
+    def outlives_us(self) -> bool:
+        """An emulator of our own ends with this process, and its jobs with it."""
+        return "uri" in self.options
+
     @functools.cached_property
     def client(self) -> Grid5000Client:
         """The API of the emulator."""
@@ -163,6 +188,23 @@ class EmulatorTestbed(Grid5000Testbed):
             )
             for name in names
         )
+
+    def reclaim(self, remains: Mapping[str, Any]) -> Sequence[str]:
+        """See :meth:`Grid5000Testbed.reclaim`. An emulator that has ended has taken all with it."""
+        ours = "uri" not in self.options
+        if (ours and "server" not in (self._origin or self).__dict__) or (not ours and self._has_ended()):
+            return ()
+        return super().reclaim(remains)
+
+    def _has_ended(self) -> bool:
+        address = urllib.parse.urlsplit(self._uri)
+        try:
+            with socket.create_connection((address.hostname or "", address.port or 80), _TIMEOUT):
+                return False
+        except ConnectionRefusedError:
+            return True
+        except OSError:
+            return False
 
     def public_keys(self) -> str:
         """Return a key that nobody has: nodes let the emulator's own in."""

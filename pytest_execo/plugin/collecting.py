@@ -123,7 +123,7 @@ def _select(
         if reader.about(item).uses_nodes:
             request = item.stash[REQUEST]
             self.waiting[request] = self.waiting.get(request, 0) + 1
-    experiment.load(Workload(tuple(planned), tuple(_groups(items, reader))))
+    experiment.load(Workload(tuple(planned), tuple(_groups(items, reader, experiment.settings.leases))))
     return left_out
 
 
@@ -140,16 +140,19 @@ def _shuffled(seed: int, trial: TrialOf) -> tuple[int, bytes]:
     return trial.repetition, hashlib.sha256(f"{seed}:{trial.id}".encode()).digest()
 
 
-def _groups(items: Sequence[pytest.Item], reader: Reader) -> Iterable[Group]:
+def _groups(items: Sequence[pytest.Item], reader: Reader, leases: int) -> Iterable[Group]:
+    adaptive: set[Request] = set()
     members: dict[tuple[Request | None, str], list[tuple[int, pytest.Item]]] = {}
     for place, item in enumerate(items):
         if TRIAL not in item.stash:
             continue
         about = reader.about(item)
         request, marked = reader.request(item)
+        # A rule or a search learns from what its own process has measured.
+        adapts = about.sweep is not None and about.sweep.adapts
+        if adapts:
+            adaptive.add(request)
         if not (marked or about.uses_nodes):
-            # A rule or a search learns from what its own process has measured.
-            adapts = about.sweep is not None and about.sweep.adapts
             members.setdefault((None, about.name if adapts else ""), []).append((place, item))
         else:
             members.setdefault((request, ""), []).append((place, item))
@@ -159,5 +162,11 @@ def _groups(items: Sequence[pytest.Item], reader: Reader) -> Iterable[Group]:
             trials=tuple(item.stash[TRIAL].id for _, item in group),
             places=tuple(place for place, _ in group),
             using=tuple(place for place, item in group if reader.about(item).uses_nodes),
-            together=request_ is not None or bool(test),
+            workers=_workers(request_, test, 1 if request_ in adaptive else leases),
         )
+
+
+def _workers(request: Request | None, test: str, leases: int) -> int | None:
+    if request is not None:
+        return leases
+    return 1 if test else None

@@ -29,7 +29,12 @@ __all__ = ("Controller",)
 
 # What workers may have the experiment do.
 _EXPERIMENTS = (
-    "past", "plan", "broken", "lost", "measured", "give_back", "may_retry", "ended", "held_elsewhere", "spare", "warn",
+    "past", "plan", "may_retry", "ended", "held_elsewhere", "spare", "warn",
+)  # fmt: skip
+# What they may ask of those who lend nodes.
+_LENDERS = (
+    "broken", "take", "ready", "lost", "examine", "off_on_purpose", "condemn", "done", "interrupted", "measured",
+    "let_go", "give_back",
 )  # fmt: skip
 
 
@@ -95,9 +100,13 @@ class Controller:
     def _answer_campaign(self, worker: str) -> object:
         return self.experiment.campaign
 
-    def _answer_take(self, worker: str, request: Request) -> object:
-        lease = self.experiment.take(request)
-        return lease.nodes, lease.end
+    def _answer_leases(self, worker: str, what: str, arguments: tuple[Any, ...], options: dict[str, Any]) -> object:
+        from ..leases.holder import Holder
+
+        if what not in _LENDERS:
+            raise LookupError(what)
+        answer = getattr(Holder(self.experiment.pool, worker), what)(*arguments, **options)
+        return (answer.id, answer.nodes, answer.end) if what == "take" else answer
 
     def _answer_still_waits(self, worker: str, request: Request) -> bool:
         assert self._scheduling is not None
@@ -174,6 +183,7 @@ class Controller:
             return
         # What it said last may still be on its way.
         self.broker.wait(worker, 10.0)
+        self._experiment.pool.hand_over(worker)
         running = self._running.pop(worker, None)
         if running is not None:
             trial, attempt = running
@@ -214,6 +224,7 @@ class Controller:
             from . import terminal
 
             terminal.write_later_lines(self._config)
+            self._experiment.events.call_hooks()
 
     def pytest_unconfigure(self) -> None:
         self.broker.close()

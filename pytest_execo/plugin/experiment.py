@@ -15,12 +15,16 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from ..errors import CampaignError, ExecoError, LeaseLost
+from ..errors import CampaignError, ExecoError
+from ..leases.files import LeaseBook, LeaseFile
+from ..leases.holder import Holder, Lender
+from ..leases.pool import LeasePool
 from ..sweeps import Planned, State
-from ..testbeds import Lease, Plan, Request, Testbed, find_testbed
+from ..testbeds import Lease, Plan, Request, Testbed
+from ..testbeds.registry import check_testbed, open_testbed
 from . import settings, terminal
+from .events import Events
 from .items import TrialOf
-from .leases import LeasePool
 from .recording import Past, Recording, Refusal, Result
 
 if TYPE_CHECKING:
@@ -45,14 +49,14 @@ class Group:
     :param trials: the ids of their trials, in order.
     :param places: their numbers among the items of the run.
     :param using: the numbers of those that use a fixture which stands on nodes.
-    :param together: whether one process has to run them all.
+    :param workers: how many processes may run them, each on a lease of its own; ``None``: any number.
     """
 
     request: Request | None
     trials: tuple[str, ...]
     places: tuple[int, ...]
     using: tuple[int, ...]
-    together: bool
+    workers: int | None
 
 
 @dataclass(frozen=True)
@@ -80,11 +84,21 @@ class Experiment:
     def __init__(self, config: pytest.Config) -> None:
         self._config = config
         self.settings: settings.Settings = settings.read(config)
-        testbed = find_testbed(self.settings.site, self.settings.testbed)
-        self.testbed: Testbed = testbed(self.settings.site, nodes=self.settings.nodes, options=self.settings.options)
+        self.testbed: Testbed = self._open_testbed()
         self.testbed.say = lambda line: terminal.write_line(config, f"execo: {line}")
-        self.pool: LeasePool = LeasePool(self.testbed)
-        self.recording: Recording = Recording(config, self.settings, testbed.name)
+        self.events: Events = Events(config, self.settings.notify, self._campaign_name)
+        self.pool: LeasePool = LeasePool(
+            self.testbed,
+            opened=self._lease_file,
+            limit=self.settings.rebuilds,
+            extends=self.settings.extend,
+            hours=self.settings.hours,
+            keep=self.settings.keep,
+            note=self._note_lease,
+            tell=self.events.tell,
+        )
+        self.leases: Lender = Holder(self.pool)
+        self.recording: Recording = Recording(config, self.settings, self.testbed.name)
         self.progress: terminal.Progress = terminal.Progress(config)
         self.workload: Workload = Workload((), ())
         #: Trials without an outcome: those to run, less those that passed, failed or were skipped.
@@ -101,6 +115,27 @@ class Experiment:
         self._retries: int | None = None
         self._budget: int = 0
         self._lock = threading.RLock()
+
+    def _open_testbed(self) -> Testbed:
+        given = self.settings
+        options = dict(given.options)
+        if given.wait is not None and "wait" in check_testbed(given.site, given.testbed, {})[1].options_known:
+            options["wait"] = str(given.wait)
+        return open_testbed(given.site, given.testbed, nodes=given.nodes, options=options)
+
+    def _lease_file(self, request: Request) -> LeaseFile:
+        campaign = self.recording.campaign
+        return LeaseBook().open(
+            testbed=self.testbed.name,
+            site=self.testbed.site,
+            options=self.testbed.options,
+            campaign=str(campaign.directory),
+            session=campaign.session,
+            walltime=request.walltime,
+        )
+
+    def _campaign_name(self) -> str | None:
+        return self.recording.campaign.directory.name if self.recording.opened else None
 
     # before the run
 
@@ -166,6 +201,9 @@ class Experiment:
                 todo = {trial for group in self.workload.groups for trial in group.trials}
                 again = {trial: attempt for trial, attempt in self._again.items() if trial in todo}
                 self.recording.open(self.workload.planned, again)
+                for test, params, seconds in self.recording.durations():
+                    self.pool.durations.learn(test, params, seconds)
+                self.events.tell("started", f"{self.workload.trials} trials to run", {"trials": self.workload.trials})
                 given = self.settings.retry_budget
                 self._budget = max(10, len(self.workload.planned) // 10) if given is None else given
 
@@ -174,35 +212,11 @@ class Experiment:
         """The campaign; open while tests run."""
         return self.recording.campaign
 
-    def take(self, request: Request) -> Lease:
-        """Return the lease for a request, and note its nodes in the campaign's description."""
-        lease = self.pool.take(request)
+    def _note_lease(self, lease: Lease, entry: Mapping[str, Any]) -> None:
+        """Note a lease and its nodes in the campaign's description."""
         with self._lock, contextlib.suppress(CampaignError):
             # A disk that is full is told by the record, which is worth stopping for.
-            self.campaign.describe(nodes=lease.nodes)
-        return lease
-
-    def broken(self, request: Request) -> str | None:
-        """Return why the lease for a request can't be had, if it was asked for in vain."""
-        error = self.pool.broken.get(request)
-        return str(error).splitlines()[0] if error is not None else None
-
-    def lost(self, request: Request) -> LeaseLost | None:
-        """Return an error when the lease for the request is no longer ours."""
-        return self.pool.lost(request)
-
-    def measured(
-        self, request: Request, metrics: Sequence[str], start: float, end: float
-    ) -> Mapping[str, Mapping[str, Any]]:
-        """Return what the testbed measured on the nodes of a request between two dates, as JSON.
-
-        :raises TestbedError: when it can't be had.
-        """
-        return self.pool.measured(request, metrics, start, end)
-
-    def give_back(self, request: Request) -> None:
-        """Release the lease for a request."""
-        self.pool.give_back(request)
+            self.campaign.describe(nodes=lease.nodes, lease=entry)
 
     def begin(self, trial: TrialOf) -> int | Refusal:
         """Take a trial; return the number of this attempt, or why it is not to be had."""
@@ -236,7 +250,9 @@ class Experiment:
         """
         with self._lock:
             self.recording.finish(trial, result, again=retried)
-            if retried:
+            if retried and result.outcome == "pending":
+                self.progress.interrupted += 1
+            elif retried:
                 self.progress.retried += 1
             else:
                 self.ended(result.outcome, result.reason)
@@ -296,6 +312,13 @@ class Experiment:
                 end()
             except ExecoError as error:  # a job that could not be deleted holds nodes until its walltime
                 terminal.write_line(self._config, f"execo: warning: {error}")
+        with self._lock:
+            if self.recording.opened:
+                counts = self.progress.outcomes
+                text = ", ".join(f"{count} {outcome}" for outcome, count in counts.items()) or "none run"
+                data = {"outcomes": dict(counts), "left": self.left, "exit_status": exit_status}
+                self.events.tell("finished", f"{text}; {self.left} left", data)
+        self.events.close()
         with self._lock:
             if self.recording.opened:
                 self.recording.close(exit_status, self.progress.outcomes)

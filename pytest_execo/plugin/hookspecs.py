@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import pytest
 
+    from ..leases.events import Event
     from ..results import Campaign
 
 
@@ -17,4 +18,12 @@ def pytest_execo_report(config: pytest.Config, campaign: Campaign) -> Iterable[P
 
     Called once, on the way out, when the nodes were given back and all records are on disk; also after Ctrl-C. An
     exception is reported as a warning: results are never lost for a picture.
+    """
+
+
+def pytest_execo_event(config: pytest.Config, event: Event) -> None:
+    """Something happened that people who do not watch want to hear of: see :class:`pytest_execo.leases.events.Event`.
+
+    ``event.kind`` is ``started``, ``lease-taken``, ``lease-lost``, ``node-lost``, ``needs-help`` or ``finished``.
+    Called in the main thread; an exception is reported as a warning.
     """

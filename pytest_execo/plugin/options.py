@@ -19,6 +19,19 @@ VALUES: dict[str, tuple[str, str | None, str]] = {
     ),
     "retries": ("N", "0", "Run a failed trial again up to N times"),
     "retry-budget": ("N", None, "Retries of the whole campaign (default: a tenth of its trials, and at least 10)"),
+    "rebuilds": (
+        "N",
+        "3",
+        "How often in a row nodes are taken anew, for a group of tests or under one trial, before it stays pending",
+    ),
+    "leases": ("N", "1", "Leases that a group of tests may have at the same time, each on a worker of pytest-xdist"),
+    "wait": ("DURATION", None, "How long to wait for nodes before giving up (default: as the testbed has it)"),
+    "hours": ("any|nights", "any", "When nodes may be taken: nights is nights and week-ends"),
+    "keep": (
+        "never|on-failure|always",
+        "never",
+        "Keep the nodes at the end, to look at them, and print how to enter and how to give them back",
+    ),
     "order": ("given|random", "given", "Order of the trials; random: anew for each repetition, from the seed"),
 }
 
@@ -46,10 +59,20 @@ def add(parser: pytest.Parser) -> None:
         help="An option that only the testbed has; several times for several (NAME=help lists them)",
     )
     parser.addini("execo_option", "Options of the testbed, NAME=VALUE, one a line (option --execo-option)", "linelist")
+    group.addoption("--execo-extend", action="store_true", help="Ask the testbed for more time before taking new nodes")
+    parser.addini("execo_extend", "Ask for more time before taking new nodes (option --execo-extend)", "bool", False)
+    group.addoption(
+        "--execo-notify",
+        metavar="URL|COMMAND",
+        action="append",
+        default=[],
+        help="Tell a webhook, or a command, when the run starts, loses nodes, needs help and ends; may be repeated",
+    )
+    parser.addini("execo_notify", "Webhooks or commands, one a line (option --execo-notify)", "linelist")
     group.addoption("--execo-fresh", action="store_true", help="Start a new campaign; the old one stays on disk")
 
 
 def given(config: pytest.Config) -> bool:
     """Tell whether any option was given on the command line."""
-    names = (*VALUES, "plan", "rerun", "fresh", "option")
+    names = (*VALUES, "plan", "rerun", "fresh", "option", "extend", "notify")
     return any(config.getoption(f"execo_{name.replace('-', '_')}") not in (None, False, []) for name in names)

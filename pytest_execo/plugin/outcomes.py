@@ -10,7 +10,15 @@ import pytest
 from ..errors import RecordError, TestbedError
 from ..results.writing import is_disk_fault
 
-__all__ = ("PENDING_EXIT", "PendingItems", "Verdict", "make_pending", "make_retried", "pending_report")
+__all__ = (
+    "PENDING_EXIT",
+    "PendingItems",
+    "Verdict",
+    "environment_fault",
+    "make_pending",
+    "make_retried",
+    "pending_report",
+)
 
 #: Exit status of a run that left trials pending and has nothing worse to say: EX_TEMPFAIL of sysexits.h, "try again".
 PENDING_EXIT = 75
@@ -36,7 +44,7 @@ class Verdict:
         if report.when == "setup":  # of the test, or of its rerun by another plugin
             self.outcome, self.reason, self.error = "pending", "it did not run", None
         excinfo = call.excinfo
-        fault: Exception | None = _environment_fault(excinfo.value) if excinfo is not None else None
+        fault: Exception | None = environment_fault(excinfo.value) if excinfo is not None else None
         if excinfo is not None and isinstance(excinfo.value, RecordError) and is_disk_fault(excinfo.value):
             fault = self.stop = excinfo.value
         if fault is not None:
@@ -65,11 +73,11 @@ class Verdict:
         self.error = {"type": kind, "message": message, "traceback": str(report.longreprtext)}
 
 
-def _environment_fault(error: BaseException) -> TestbedError | None:
+def environment_fault(error: BaseException) -> TestbedError | None:
     """Return the testbed's error that ``error`` is, or is made of entirely."""
     if isinstance(error, BaseExceptionGroup):
         _, rest = error.split(TestbedError)
-        return _environment_fault(error.exceptions[0]) if rest is None else None
+        return environment_fault(error.exceptions[0]) if rest is None else None
     return error if isinstance(error, TestbedError) else None
 
 
@@ -102,10 +110,13 @@ def pending_report(item: pytest.Item, reason: str) -> pytest.TestReport:
     return report
 
 
-def make_retried(report: pytest.TestReport) -> None:
-    """Turn the report of a failure that is tried again into neither a failure nor a pass."""
-    report.outcome = "retried"  # type: ignore[assignment]
-    report.execo_retried = True  # type: ignore[attr-defined]
+def make_retried(report: pytest.TestReport, word: str = "retried") -> None:
+    """Turn the report of an attempt that is followed by another one into neither a failure nor a pass.
+
+    :param word: how it is called: ``retried`` after a failure of the test, ``interrupted`` by the testbed.
+    """
+    report.outcome = word  # type: ignore[assignment]
+    report.execo_retried = word  # type: ignore[attr-defined]
 
 
 class PendingItems:
@@ -122,5 +133,8 @@ class PendingItems:
         if hasattr(report, "execo_pending"):
             return "pending", "P", "PENDING"
         if hasattr(report, "execo_retried"):
-            return ("retried", "R", "RETRIED") if report.when != "teardown" else ("", "", "")
+            word: str = report.execo_retried
+            # A failure of the test has been told by then; the loss of its nodes is told in whatever phase it shows.
+            told = word == "retried" and report.when == "teardown"
+            return ("", "", "") if told else (word, word[0].upper(), word.upper())
         return None

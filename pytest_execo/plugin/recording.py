@@ -64,6 +64,8 @@ class Result:
     #: Seconds.
     duration: float
     nodes: Sequence[str]
+    #: The id of the lease that they belonged to.
+    lease: str | None
     measurements: Mapping[str, Any]
     attachments: Sequence[str]
     #: The digest of the test's source.
@@ -213,6 +215,11 @@ class Recording:
             self.faults += sync_store(store, directory)
         return any(one.attempt >= claim.attempt and one.outcome != "pending" for one in store.attempts(claim.trial))
 
+    def durations(self) -> list[tuple[str, str, float]]:
+        """Return how long the latest trials took: test, parameters as canonical JSON, seconds; oldest first."""
+        store, _, _ = self._open_parts
+        return store.durations()
+
     def retries(self) -> int:
         """Return how many retries the campaign has taken."""
         store, _, _ = self._open_parts
@@ -241,6 +248,7 @@ class Recording:
                 "ended_at": ended_at,
                 "duration": result.duration,
                 "nodes": list(result.nodes),
+                "lease": result.lease,
                 "measurements": dict(result.measurements),
                 "attachments": list(result.attachments),
                 "error": None if result.error is None else dict(result.error),
@@ -266,7 +274,7 @@ class Recording:
     def give_up(self, trial: TrialOf, attempt: int, reason: str) -> None:
         """Record an attempt whose process died: pending, and the claim goes back."""
         now = time.time()
-        self.finish(trial, Result(attempt, "pending", reason, None, now, 0.0, (), {}, (), None))
+        self.finish(trial, Result(attempt, "pending", reason, None, now, 0.0, (), None, {}, (), None))
 
     def past(self, tests: Collection[str]) -> dict[str, list[Past]]:
         """Return the finished trials of these tests in the order of their ends: the last attempt at each."""

@@ -1,4 +1,4 @@
-"""Which worker of pytest-xdist runs what: groups stay together, each on one worker, on one lease.
+"""Which worker of pytest-xdist runs what: groups stay together, each on as many workers as it may have leases.
 
 xdist's own grouping (``--dist=loadgroup``) loses the groups on pytest 9.2, silently (pytest-dev/pytest-xdist#1386), and
 its scope scheduling may hang after a worker has crashed (pytest-dev/pytest-xdist#1323).
@@ -19,6 +19,33 @@ __all__ = ("GroupScheduling",)
 _AHEAD = 2
 
 
+class _Unit:
+    """Tests that go to the same worker, or to a few.
+
+    :param group: the number of the group that they are of.
+    :param workers: how many workers may run them; ``None``: any.
+    """
+
+    def __init__(self, group: int | None, places: Iterable[int], workers: int | None) -> None:
+        self.group = group
+        self.all = frozenset(places := list(places))
+        self.places = collections.deque(places)
+        self.workers = workers
+        #: Who runs some of them.
+        self.taken_by: set[Any] = set()
+
+    def is_open_to(self, node: Any) -> bool:
+        """Tell whether a worker can have some of what is left."""
+        return bool(self.places) and (
+            node in self.taken_by or self.workers is None or len(self.taken_by) < self.workers
+        )
+
+    def take(self, node: Any) -> list[int]:
+        """Return what a worker is given at a time: all for the only one, else one after the other."""
+        self.taken_by.add(node)
+        return [self.places.popleft() for _ in range(len(self.places) if self.workers == 1 else 1)]
+
+
 class GroupScheduling:
     """A scheduler as xdist's ``Scheduling`` protocol has it.
 
@@ -36,7 +63,7 @@ class GroupScheduling:
         self._works: bool | None = None
         self._collected: dict[Any, list[str]] = {}
         self._ids: list[str] = []
-        self._units: collections.deque[Sequence[int]] = collections.deque()
+        self._units: collections.deque[_Unit] = collections.deque()
         self._pending: dict[Any, list[int]] = {}
         #: How many tests that use nodes a worker has been given of each group, and how many it has been through.
         self._using: dict[int, int] = {}
@@ -59,14 +86,18 @@ class GroupScheduling:
         """Whether every test has been given out, and each worker has at most one left, which may be its last."""
         if not self._works:
             return bool(self._plain.tests_finished)
-        return not self._units and all(len(places) < _AHEAD for places in self._pending.values())
+        return not self._is_left and all(len(places) < _AHEAD for places in self._pending.values())
 
     @property
     def has_pending(self) -> bool:
         """Whether a test has not been run."""
         if not self._works:
             return bool(self._plain.has_pending)
-        return bool(self._units) or any(self._pending.values())
+        return self._is_left or any(self._pending.values())
+
+    @property
+    def _is_left(self) -> bool:
+        return any(unit.places for unit in self._units)
 
     def add_node(self, node: Any) -> None:
         """A worker is there."""
@@ -108,9 +139,7 @@ class GroupScheduling:
         if not places:
             return None
         running, *rest = places
-        if rest:
-            # In one piece: it stands on one lease, which the controller still holds.
-            self._units.appendleft(rest)
+        self._take_back(node, rest)
         for other in list(self._pending):
             self._give(other)
         return self._ids[running]
@@ -133,32 +162,46 @@ class GroupScheduling:
             if node in self._collected:
                 self._give(node)
 
+    def _take_back(self, node: Any, places: Sequence[int]) -> None:
+        """Have others run what a worker that has gone had not begun: on its lease, which the controller still holds."""
+        of = {place: unit for unit in self._units for place in unit.all}
+        for place in reversed(places):
+            of[place].places.appendleft(place)
+        for unit in self._units:
+            unit.taken_by.discard(node)
+
     # what the controller asks
 
     def still_waits(self, worker: str, group: int) -> bool:
-        """Tell whether a worker, which is through with one more test of a group, has another one that uses nodes."""
+        """Tell whether a worker, which is through with one more test of a group, has another one that uses nodes.
+
+        It may turn out that another worker takes it: the lease is given back at the worker's end then.
+        """
         self._given[worker][group] -= 1
-        return self._given[worker][group] > 0
+        return self._given[worker][group] > 0 or any(unit.places for unit in self._units if unit.group == group)
 
     def _give(self, node: Any) -> None:
         if node.shutting_down:
             return
-        while self._units and len(self._pending[node]) < _AHEAD:
-            places = list(self._units.popleft())
+        while len(self._pending[node]) < _AHEAD and (unit := self._unit_for(node)) is not None:
+            places = unit.take(node)
             self._pending[node] += places
             given = self._given.setdefault(node.gateway.id, collections.Counter())
             given.update(self._using[place] for place in places if place in self._using)
             node.send_runtest_some(places)
-        if not self._units:
+        if self._unit_for(node) is None:
             node.shutdown()  # when it is through with what it has
 
+    def _unit_for(self, node: Any) -> _Unit | None:
+        """Return what a worker goes on with: its own, else what nobody has begun, else what it may help with."""
+        units = [unit for unit in self._units if unit.is_open_to(node)]
+        return min(units, key=lambda unit: 0 if node in unit.taken_by else 1 + len(unit.taken_by), default=None)
 
-def _units(groups: Sequence[Group], items: int) -> Iterable[Sequence[int]]:
-    """What is given out in one piece: first what takes nodes, which takes long, then what fills the gaps."""
-    for group in groups:
-        if group.together:
-            yield group.places
-    together = {place for group in groups if group.together for place in group.places}
-    for place in range(items):
-        if place not in together:
-            yield (place,)
+
+def _units(groups: Sequence[Group], items: int) -> Iterable[_Unit]:
+    """What is given out: first what takes nodes, which takes long, then what fills the gaps."""
+    for number, group in enumerate(groups):
+        if group.workers is not None:
+            yield _Unit(number, group.places, group.workers)
+    together = {place for group in groups if group.workers is not None for place in group.places}
+    yield _Unit(None, (place for place in range(items) if place not in together), None)

@@ -13,13 +13,15 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from _pytest.runner import runtestprotocol  # there is no public way to run an item again
 
-from ..errors import CampaignError, ExecoError
+from ..errors import CampaignError, DeploymentFailed, ExecoError, LeaseLost
+from ..leases.health import lost_hosts
+from ..leases.pool import Doing
 from ..testbeds import Request
 from . import fixtures
 from .adaptive import Adaptive
 from .items import REQUEST, TRIAL, TrialOf
 from .leases import CurrentLease
-from .outcomes import PendingItems, Verdict, make_pending, make_retried
+from .outcomes import PendingItems, Verdict, environment_fault, make_pending, make_retried, pending_report
 from .ownership import Ownership
 from .recording import Refusal, Result
 from .source import source_digest
@@ -45,14 +47,32 @@ class _Run:
         self.failures = failures
         #: It has failed, and is to be run again.
         self.retried = False
+        #: Why it lost its nodes, when it did: no fault of the test.
+        self.lost: str | None = None
+        #: It has lost its nodes, and is to be run again on others.
+        self.rebuilt = False
         #: The names of the nodes it ran on.
         self.nodes: list[str] = []
+        self.lease: str | None = None
         self.started_at = time.time()
         self._clock = time.monotonic()
+
+    def begin_now(self) -> None:
+        """The nodes are there: what was before was waiting."""
+        self.started_at, self._clock = time.time(), time.monotonic()
 
     @property
     def duration(self) -> float:
         return time.monotonic() - self._clock
+
+    @property
+    def again(self) -> bool:
+        """Whether the same trial is run once more now."""
+        return self.retried or self.rebuilt
+
+    @property
+    def doing(self) -> Doing:
+        return Doing(self.identity.id, self.identity.test, self.identity.params_json)
 
 
 class _Following:
@@ -67,13 +87,13 @@ class _Following:
         self._nextitem = nextitem
 
     def __bool__(self) -> bool:
-        return self._run.retried or self._nextitem is not None
+        return self._run.again or self._nextitem is not None
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._item if self._nextitem is None else self._nextitem, name)
 
     def listchain(self) -> list[Any]:
-        if self._run.retried:
+        if self._run.again:
             return [*self._item.listchain()[:-1], self]
         return [] if self._nextitem is None else self._nextitem.listchain()
 
@@ -84,7 +104,7 @@ class ExperimentSession:
     def __init__(self, config: pytest.Config, experiment: Experiment | RemoteExperiment) -> None:
         self.config = config
         self.experiment: Experiment | RemoteExperiment = experiment
-        self.lease: CurrentLease = CurrentLease(experiment)
+        self.lease: CurrentLease = CurrentLease(experiment.leases)
         self.ownership: Ownership = Ownership()
         self.pending: PendingItems = PendingItems()
         self.adaptive: Adaptive = Adaptive(experiment)
@@ -137,15 +157,14 @@ class ExperimentSession:
         if trial is None:
             self.experiment.spare()
             return ""
+        reason = self._stand_by(item, trial)
+        if reason is not None:
+            self.adaptive.refused(item, trial)
+            return reason
         taken = self._take(item, trial)
         if isinstance(taken, Refusal):
             self.adaptive.refused(item, trial)
             return self._refused(item, trial, taken)
-        if uses_nodes(item):
-            request = item.stash[REQUEST]
-            if self.lease.lost() or request != self.lease.request:
-                self._end_lease(item)
-            self.lease.enter(request)
         self._run, self._item = _Run(trial, self._trial(trial, taken), 0), item
         return None
 
@@ -156,7 +175,20 @@ class ExperimentSession:
         unmet = self.experiment.plan(request).unmet
         if unmet:
             return "; ".join(unmet)
-        return self.experiment.broken(request) if uses_nodes(item) else None
+        return self.experiment.leases.broken(request) if uses_nodes(item) else None
+
+    def _stand_by(self, item: pytest.Item, trial: TrialOf) -> str | None:
+        """Get nodes ready on which a trial can begin, or make room for others; return why it can't run now."""
+        if not uses_nodes(item):
+            return None
+        request = item.stash[REQUEST]
+        if request != self.lease.request:
+            self._end_lease(item)
+        self.lease.enter(request)
+        ready = self.experiment.leases.ready(request, Doing(trial.id, trial.test, trial.params_json))
+        if ready.anew:
+            self._end_lease(item, anew=True)
+        return ready.refused
 
     def _refused(self, item: pytest.Item, trial: TrialOf, refusal: Refusal) -> str:
         if refusal.kind == "done":
@@ -204,20 +236,28 @@ class ExperimentSession:
         self._run = run
         try:
             with self.ownership.of_test():
-                following: Any = _Following(run, item, nextitem) if self.experiment.settings.retries else nextitem
+                may_be_again = self.experiment.settings.retries or uses_nodes(item)
+                following: Any = _Following(run, item, nextitem) if may_be_again else nextitem
                 runtestprotocol(item, nextitem=following)
         except BaseException as error:
             run.verdict.pend(f"interrupted: {type(error).__name__}")
             self._end_trial(item)
             raise
         self._end_trial(item)
-        if not run.retried:
+        if not run.again:
+            return None
+        if run.rebuilt:
+            self._end_lease(item, anew=True)
+        reason = self._without_nodes(item) or self._stand_by(item, run.identity)
+        if reason is not None:
+            self.experiment.ended("pending", reason)
+            item.ihook.pytest_runtest_logreport(report=pending_report(item, reason))
             return None
         taken = self._take(item, run.identity)
         if isinstance(taken, Refusal):  # another session was quicker
             return None
         self._item = item
-        return _Run(run.identity, self._trial(run.identity, taken), run.failures + 1)
+        return _Run(run.identity, self._trial(run.identity, taken), run.failures + run.retried)
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_runtest_makereport(
@@ -229,19 +269,12 @@ class ExperimentSession:
             return report
         run = self._run
         if call.when != "teardown" and self.lease.lease is not None and uses_nodes(item):
-            run.nodes = self.lease.lease.nodes.names  # the last test's teardown gives them back
+            # The last test's teardown gives them back.
+            run.nodes, run.lease = self.lease.lease.nodes.names, self.lease.lease.id or None
             if call.when == "call":
                 self._measure(run, item.stash[REQUEST].metrics, call.start, call.stop)
-        lost = self.lease.lost() if report.failed and uses_nodes(item) else None
-        if lost is not None:
-            if call.when == "teardown" and call.excinfo is not None:
-                self._warn_of_teardown(call.excinfo)
-            if run.verdict.lost:
-                report.outcome, report.longrepr = "passed", None  # told already
-            else:
-                make_pending(report, str(lost))
-            run.verdict.lost = True
-            run.verdict.pend(str(lost))
+        if report.failed and uses_nodes(item) and self._has_lost_nodes(item, run, call):
+            self._report_lost(run, report, call)
             return report
         run.verdict.add(report, call)
         # A teardown that fails comes too late: the call has been reported by then.
@@ -251,6 +284,51 @@ class ExperimentSession:
         elif report.failed and run.retried:
             make_retried(report)
         return report
+
+    def _has_lost_nodes(self, item: pytest.Item, run: _Run, call: pytest.CallInfo[None]) -> bool:
+        """Tell whether a failure comes from nodes that are not there any more, or never came up."""
+        if run.lost is not None:
+            return True
+        request, leases = item.stash[REQUEST], self.experiment.leases
+        reason = self._why_lost(request, call.excinfo)
+        if reason is None:
+            return False
+        run.lost = reason
+        run.rebuilt = leases.broken(request) is None and leases.interrupted(request, run.doing, run.duration)
+        return True
+
+    def _why_lost(self, request: Request, excinfo: pytest.ExceptionInfo[BaseException] | None) -> str | None:
+        leases = self.experiment.leases
+        lost = leases.lost(request)
+        if lost is not None:
+            return str(lost)
+        if self.lease.lease is None or excinfo is None:
+            return None
+        fault = environment_fault(excinfo.value)
+        if isinstance(fault, LeaseLost | DeploymentFailed):
+            leases.condemn(request, str(fault).splitlines()[0])
+            return str(fault).splitlines()[0]
+        # A node that is silent now explains the failure; so does a connection to one of ours that broke.
+        reason = leases.examine(request)
+        if reason is None:
+            broken = lost_hosts(excinfo.value)
+            ours = {*self.lease.lease.nodes.names} - leases.off_on_purpose(request)
+            reason = next((why for host, why in broken.items() if host in ours), None)
+        return reason
+
+    def _report_lost(self, run: _Run, report: pytest.TestReport, call: pytest.CallInfo[None]) -> None:
+        """Say once that the nodes were lost, and nothing of what followed from it."""
+        reason = run.lost or ""
+        if call.when == "teardown" and call.excinfo is not None:
+            self._warn_of_teardown(call.excinfo)
+        if run.verdict.lost:
+            report.outcome, report.longrepr = "passed", None  # told already
+        elif run.rebuilt:
+            make_retried(report, "interrupted")
+        else:
+            make_pending(report, reason)
+        run.verdict.lost = True
+        run.verdict.pend(reason)
 
     def _measure(self, run: _Run, metrics: Sequence[str], start: float, end: float) -> None:
         """Have what the testbed measured meanwhile in the record. What can't be had does not fail a trial."""
@@ -274,6 +352,10 @@ class ExperimentSession:
         assert run is not None
         if run.verdict.outcome == "pending":
             run.retried = False
+        elif uses_nodes(item):
+            self.experiment.leases.done(
+                item.stash[REQUEST], run.doing, run.duration, failed=run.verdict.outcome == "failed"
+            )
         result = Result(
             attempt=run.trial.attempt,
             outcome=run.verdict.outcome,
@@ -282,12 +364,13 @@ class ExperimentSession:
             started_at=run.started_at,
             duration=run.duration,
             nodes=run.nodes,
+            lease=run.lease,
             measurements=run.trial.measurements,
             attachments=run.trial.attachments,
             source=source_digest(getattr(item, "function", None)),
         )
         try:
-            self.experiment.finish(run.identity, result, retried=run.retried)
+            self.experiment.finish(run.identity, result, retried=run.again)
         except CampaignError as error:
             self._stop(item, error)
         if run.verdict.stop is not None:
@@ -311,16 +394,19 @@ class ExperimentSession:
         state = item.session._setupstate
         self._reported(item, lambda: state.teardown_exact(nextitem), self.lease.request)
 
-    def _end_lease(self, item: pytest.Item) -> None:
-        """End the lease and the fixtures on it."""
-        self._reported(item, self.lease.end, self.lease.request)
+    def _end_lease(self, item: pytest.Item, *, anew: bool = False) -> None:
+        """End the lease and the fixtures on it.
+
+        :param anew: its group goes on.
+        """
+        self._reported(item, lambda: self.lease.end(anew=anew), self.lease.request)
 
     def _reported(self, item: pytest.Item, end: Callable[[], None], request: Request | None) -> None:
         """End fixtures. An error in a teardown is reported, and the run goes on."""
         call = pytest.CallInfo.from_call(end, when="teardown", reraise=(pytest.exit.Exception, KeyboardInterrupt))
         if call.excinfo is None:
             return
-        if request is not None and self.experiment.lost(request) is not None:
+        if request is not None and self.experiment.leases.lost(request) is not None:
             self._warn_of_teardown(call.excinfo)
             return
         report = item.ihook.pytest_runtest_makereport(item=item, call=call)
@@ -339,7 +425,11 @@ class ExperimentSession:
             if self._item is None:
                 pytest.fail(fixtures.UNSEEN, pytrace=False)
             self.lease.enter(self._item.stash[REQUEST])
-        return self.lease.take()
+        waits = self.lease.lease is None
+        lease = self.lease.take()
+        if waits and self._run is not None:
+            self._run.begin_now()
+        return lease
 
     def trial_of(self, item: pytest.Item) -> Trial:
         """The trial that runs now."""

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import pytest
 
 from ..errors import InvalidRequest
-from ..testbeds import check_options, find_testbed
+from ..leases.delivering import check_target
+from ..leases.hours import Hours
+from ..testbeds.registry import check_testbed
+from ..units import parse_duration
 
 __all__ = ("Settings", "check", "read")
 
 _RERUN = ("failed", "changed", "all")
 _ORDERS = ("given", "random")
+_KEEPS = ("never", "on-failure", "always")
 
 
 @dataclass(frozen=True)
@@ -28,6 +32,15 @@ class Settings:
     checkpoint: str | None
     retries: int
     retry_budget: int | None
+    rebuilds: int
+    #: Leases that tests with equal needs may have at the same time.
+    leases: int
+    extend: bool
+    #: Seconds to wait for nodes; ``None``: as the testbed has it.
+    wait: float | None
+    hours: Hours
+    keep: str
+    notify: Sequence[str]
     order: str
     plan: bool
     rerun: str | None
@@ -43,8 +56,7 @@ def check(config: pytest.Config) -> None:
     """
     settings = read(config)
     try:
-        testbed = find_testbed(settings.site, settings.testbed)
-        check_options(testbed, settings.options)
+        check_testbed(settings.site, settings.testbed, settings.options)
     except InvalidRequest as error:
         raise pytest.UsageError(str(error)) from None
 
@@ -59,9 +71,6 @@ def read(config: pytest.Config) -> Settings:
         raise pytest.UsageError(f"--execo-rerun={rerun}: write failed, changed or all")
     if fresh and rerun:
         raise pytest.UsageError(f"--execo-fresh with --execo-rerun={rerun}: a new campaign has nothing to run again")
-    order, where = _value(config, "order")
-    if order not in _ORDERS:
-        raise pytest.UsageError(f"{where}{order}: write given or random")
     return Settings(
         site=_text(config, "site") or "local",
         testbed=_text(config, "testbed"),
@@ -70,7 +79,14 @@ def read(config: pytest.Config) -> Settings:
         checkpoint=_text(config, "checkpoint"),
         retries=_number(config, "retries", 0, "how often a failed trial is run again") or 0,
         retry_budget=_number(config, "retry-budget", 0, "how many retries the campaign may take"),
-        order=order,
+        rebuilds=_number(config, "rebuilds", 0, "how often nodes are taken anew") or 0,
+        leases=_number(config, "leases", 1, "how many leases tests with equal needs may have at a time") or 1,
+        extend=config.getoption("execo_extend") or config.getini("execo_extend"),
+        wait=_duration(config, "wait"),
+        hours=_hours(config),
+        keep=_one_of(config, "keep", _KEEPS),
+        notify=_notify(config),
+        order=_one_of(config, "order", _ORDERS),
         plan=config.getoption("execo_plan"),
         rerun=rerun,
         fresh=fresh,
@@ -87,6 +103,40 @@ def _options(config: pytest.Config) -> dict[str, str]:
             raise pytest.UsageError(f"--execo-option={text}: write NAME=VALUE")
         found[name.strip()] = value.strip()
     return found
+
+
+def _one_of(config: pytest.Config, name: str, values: Sequence[str]) -> str:
+    value, where = _value(config, name)
+    if value not in values:
+        raise pytest.UsageError(f"{where}{value}: write {', '.join(values[:-1])} or {values[-1]}")
+    return value or ""
+
+
+def _duration(config: pytest.Config, name: str) -> float | None:
+    text, where = _value(config, name)
+    try:
+        seconds = None if text is None else parse_duration(text)
+    except ValueError as error:
+        raise pytest.UsageError(f"{where}{text}: {error}") from None
+    return seconds
+
+
+def _hours(config: pytest.Config) -> Hours:
+    text, where = _value(config, "hours")
+    try:
+        return Hours.parse(text or "any")
+    except ValueError as error:
+        raise pytest.UsageError(f"{where}{text}: {error}") from None
+
+
+def _notify(config: pytest.Config) -> list[str]:
+    targets = [*config.getini("execo_notify"), *config.getoption("execo_notify")]
+    for target in targets:
+        try:
+            check_target(target)
+        except ValueError as error:  # what was given may be a secret
+            raise pytest.UsageError(f"--execo-notify: {error}") from None
+    return targets
 
 
 def _value(config: pytest.Config, name: str) -> tuple[str | None, str]:

@@ -116,6 +116,8 @@ def last_lines(config: pytest.Config, experiment: Experiment, pictures: Sequence
         counts = ", ".join(f"{count} {outcome}" for outcome, count in progress.outcomes.items()) or "none run"
         lines.append(f"execo: {_count(sum(progress.outcomes.values()), 'trial')} in this session: {counts}")
         lines += [f"execo: {count} pending: {why}" for why, count in progress.why_pending.most_common(5)]
+        if progress.interrupted:
+            lines.append(f"execo: {_count(progress.interrupted, 'attempt')} interrupted by the testbed, and run again")
         if progress.retried:
             lines.append(f"execo: {_count(progress.retried, 'failed attempt')} tried again")
         if progress.budget_spent is not None:
@@ -132,6 +134,9 @@ def last_lines(config: pytest.Config, experiment: Experiment, pictures: Sequence
     elif recording.directory is not None and before.total():
         lines.append(f"execo: nothing left to run; campaign {_relative(config, recording.directory)}")
         lines.append("execo: --execo-rerun=all runs it again, --execo-fresh starts a new campaign")
+    for name, nodes in experiment.pool.kept.items():
+        lines.append(f"execo: kept: {', '.join(nodes)}; to enter: pytest-execo shell {nodes[0]}")
+        lines.append(f"execo:       to give back: pytest-execo release {name}")
     failed = before["failed"] + progress.outcomes["failed"]
     if failed and experiment.workload.planned:
         lines.append(
@@ -185,6 +190,8 @@ class Progress:
         self.why_pending: collections.Counter[str] = collections.Counter()
         #: Failed attempts that were followed by another one.
         self.retried: int = 0
+        #: Attempts whose nodes were lost, and that were followed by another one.
+        self.interrupted: int = 0
         #: The retries that the campaign may take, when a trial was not tried again for it.
         self.budget_spent: int | None = None
         #: How many trials are to be run.

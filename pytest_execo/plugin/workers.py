@@ -12,6 +12,8 @@ import pytest
 
 from ..errors import LeaseLost
 from ..hosts import Hosts
+from ..leases.holder import Lender
+from ..leases.pool import Doing, Ready
 from ..sweeps import Planned
 from ..testbeds import Lease, Plan, Request
 from . import settings
@@ -23,29 +25,90 @@ from .recording import Past, Refusal, Result
 if TYPE_CHECKING:
     from ..results import Campaign
 
-__all__ = ("RemoteExperiment", "RemoteLease")
+__all__ = ("RemoteExperiment", "RemoteLease", "RemoteLender")
 
 
 class RemoteLease(Lease):
     """A lease that the controller holds. Its nodes are described here: they can be used, and not be tampered with."""
 
-    def __init__(self, experiment: RemoteExperiment, request: Request, nodes: Hosts, end: float | None) -> None:
-        self._experiment = experiment
+    def __init__(self, lender: RemoteLender, request: Request, name: str, nodes: Hosts, end: float | None) -> None:
+        self._lender = lender
         self._request = request
+        self.id: str = name
         self.nodes: Hosts = nodes
         self.end: float | None = end
 
     def alive(self) -> bool:
         """Tell whether the nodes are still ours."""
-        return self._experiment.lost(self._request) is None
+        return self._lender.lost(self._request) is None
 
     def measured(self, metrics: Sequence[str], start: float, end: float) -> Mapping[str, Mapping[str, Any]]:
         """See :meth:`Lease.measured`."""
-        return self._experiment.measured(self._request, metrics, start, end)
+        return self._lender.measured(self._request, metrics, start, end)
 
     def release(self) -> None:
         """Say that nothing here stands on the nodes any more; the controller gives them back."""
-        self._experiment.give_back(self._request)
+        self._lender.give_back(self._request)
+
+
+class RemoteLender:
+    """A :class:`~pytest_execo.leases.holder.Lender` that asks the controller; the holder is this worker."""
+
+    def __init__(self, line: Line) -> None:
+        self._line = line
+
+    def _ask(self, what: str, *arguments: object, **options: object) -> Any:
+        return self._line.ask("leases", what, arguments, options)
+
+    def broken(self, request: Request) -> str | None:
+        """See :class:`Lender`."""
+        return self._ask("broken", request)  # type: ignore[no-any-return]
+
+    def take(self, request: Request) -> Lease:
+        """See :class:`Lender`."""
+        return RemoteLease(self, request, *self._ask("take", request))
+
+    def ready(self, request: Request, doing: Doing) -> Ready:
+        """See :class:`Lender`."""
+        return self._ask("ready", request, doing)  # type: ignore[no-any-return]
+
+    def lost(self, request: Request) -> LeaseLost | None:
+        """See :class:`Lender`."""
+        return self._ask("lost", request)  # type: ignore[no-any-return]
+
+    def examine(self, request: Request) -> str | None:
+        """See :class:`Lender`."""
+        return self._ask("examine", request)  # type: ignore[no-any-return]
+
+    def off_on_purpose(self, request: Request) -> frozenset[str]:
+        """See :class:`Lender`."""
+        return self._ask("off_on_purpose", request)  # type: ignore[no-any-return]
+
+    def condemn(self, request: Request, reason: str) -> None:
+        """See :class:`Lender`."""
+        self._ask("condemn", request, reason)
+
+    def done(self, request: Request, doing: Doing, seconds: float, *, failed: bool) -> None:
+        """See :class:`Lender`."""
+        self._ask("done", request, doing, seconds, failed=failed)
+
+    def interrupted(self, request: Request, doing: Doing, seconds: float) -> bool:
+        """See :class:`Lender`."""
+        return self._ask("interrupted", request, doing, seconds)  # type: ignore[no-any-return]
+
+    def measured(
+        self, request: Request, metrics: Sequence[str], start: float, end: float
+    ) -> Mapping[str, Mapping[str, Any]]:
+        """See :class:`Lender`."""
+        return self._ask("measured", request, metrics, start, end)  # type: ignore[no-any-return]
+
+    def let_go(self, request: Request) -> None:
+        """See :class:`Lender`."""
+        self._ask("let_go", request)
+
+    def give_back(self, request: Request) -> None:
+        """See :class:`Lender`."""
+        self._ask("give_back", request)
 
 
 class RemoteExperiment:
@@ -57,6 +120,7 @@ class RemoteExperiment:
     def __init__(self, config: pytest.Config) -> None:
         self._line = Line(config.workerinput["execo"])  # type: ignore[attr-defined]
         self.settings: settings.Settings = settings.read(config)
+        self.leases: Lender = RemoteLender(self._line)
         self._plans: dict[Request, Plan] = {}
 
     def refuse(self, lines: str) -> None:
@@ -95,29 +159,6 @@ class RemoteExperiment:
     def campaign(self) -> Campaign:
         """The campaign; open while tests run."""
         return self._line.ask("campaign")  # type: ignore[no-any-return]
-
-    def take(self, request: Request) -> Lease:
-        """See :meth:`Experiment.take`."""
-        nodes, end = self._line.ask("take", request)
-        return RemoteLease(self, request, nodes, end)
-
-    def broken(self, request: Request) -> str | None:
-        """See :meth:`Experiment.broken`."""
-        return self._line.ask("broken", request)  # type: ignore[no-any-return]
-
-    def lost(self, request: Request) -> LeaseLost | None:
-        """See :meth:`Experiment.lost`."""
-        return self._line.ask("lost", request)  # type: ignore[no-any-return]
-
-    def measured(
-        self, request: Request, metrics: Sequence[str], start: float, end: float
-    ) -> Mapping[str, Mapping[str, Any]]:
-        """See :meth:`Experiment.measured`."""
-        return self._line.ask("measured", request, metrics, start, end)  # type: ignore[no-any-return]
-
-    def give_back(self, request: Request) -> None:
-        """See :meth:`Experiment.give_back`."""
-        self._line.ask("give_back", request)
 
     def still_waits(self, request: Request, here: int) -> bool:
         """Tell whether a test of the group is still to be run by this worker: only the controller knows."""

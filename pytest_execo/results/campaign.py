@@ -107,6 +107,7 @@ class Campaign:
         self,
         *,
         nodes: Iterable[Host | Mapping[str, Any]] | None = None,
+        lease: Mapping[str, Any] | None = None,
         counts: Mapping[str, int] | None = None,
         exit_status: int | None = None,
         ended: bool = False,
@@ -116,6 +117,7 @@ class Campaign:
 
         :param nodes: nodes that the session had, as hosts or as mappings with a ``name``; they add up over the
             session, as leases come and go.
+        :param lease: a lease that the session has or had, with its ``id``; what is said of one later is added.
         :param counts: the number of trials by outcome.
         :param exit_status: of the session; it implies ``ended``.
         :param ended: note that the session ends now.
@@ -126,12 +128,17 @@ class Campaign:
             described = [_node(node) for node in nodes or ()]
             numbers = None if counts is None else {str(name): int(count) for name, count in counts.items()}
             extra = plain(extra)
+            held = None if lease is None else plain(lease)
         except ValueError as error:
             raise CampaignError(f"{self.directory}: the session's description holds {error}") from error
 
         def change(entry: dict[str, Any]) -> None:
             by_name = {node["name"]: node for node in [*entry["nodes"], *described]}
             entry["nodes"] = list(by_name.values())
+            if held is not None:
+                leases = {each["id"]: each for each in entry.get("leases", ())}
+                leases[held["id"]] = {**leases.get(held["id"], {}), **held}
+                entry["leases"] = list(leases.values())
             if numbers is not None:
                 entry["counts"] = numbers
             if exit_status is not None:

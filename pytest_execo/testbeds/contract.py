@@ -7,6 +7,7 @@ used → ``release``. Whoever calls ``reserve`` owns the lease.
 
 from __future__ import annotations
 
+import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -98,6 +99,8 @@ class Plan:
 class Lease(ABC):
     """Nodes that are ours until ``end``. Made by :meth:`Testbed.reserve`, ended by :meth:`release`."""
 
+    #: What it is called in records and by ``pytest-execo release``: given by whoever holds it.
+    id: str = ""
     #: The nodes, in an order that stays.
     nodes: Hosts
     #: Unix date at which the testbed takes them back; ``None``: no end.
@@ -180,6 +183,8 @@ class Testbed(ABC):
     found_by_site: ClassVar[bool] = True
     #: The options that only this testbed has: name, and a line of help.
     options_known: ClassVar[Mapping[str, str]] = {}
+    #: Types of job that keep a lease to nights and week-ends; empty: it can't be told to.
+    night_types: ClassVar[tuple[str, ...]] = ()
 
     def __init__(self, site: str, *, nodes: int | None = None, options: Mapping[str, str] | None = None) -> None:
         self.site: str = site
@@ -198,9 +203,31 @@ class Testbed(ABC):
     def sites(cls) -> Sequence[str]:
         """Name the sites of this testbed, without asking a network."""
 
+    def at(self, site: str) -> Testbed:
+        """Return the same testbed, with what it has learned, at another of its sites.
+
+        What is learned and started later is shared where the testbed has something to share; to :meth:`close` one of
+        them ends that.
+        """
+        return type(self)(site, nodes=self.default_nodes, options=self.options)
+
     @abstractmethod
     def plan(self, request: Request) -> Plan:
         """Say when and where ``request`` fits, or which requirements are not met. Reserves nothing."""
+
+    @property
+    def outlives_us(self) -> bool:
+        """Whether what it reserves stays when this process dies, until somebody gives it back."""
+        return True
+
+    @property
+    def speed(self) -> float:
+        """How much faster than this machine's its clock runs: 1, but for an emulator's."""
+        return 1.0
+
+    def now(self) -> float:
+        """Return the Unix date by its clock."""
+        return time.time()
 
     def gantt(self, request: Request, *, svg: bool = False) -> str | None:
         """Draw what is free and busy where ``request`` could be met, as text or as a picture (SVG).

@@ -7,8 +7,9 @@ from importlib.metadata import entry_points
 
 from ..errors import InvalidRequest
 from .contract import Testbed
+from .several import SeveralSites
 
-__all__ = ("check_options", "find_testbed", "testbed_names")
+__all__ = ("check_options", "check_testbed", "find_testbed", "open_testbed", "testbed_names")
 
 _GROUP = "pytest_execo.testbeds"
 
@@ -62,3 +63,42 @@ def find_testbed(site: str, name: str | None = None) -> type[Testbed]:
             known += testbed.sites()
     where = f"testbed {name!r} has" if name else "there is"
     raise InvalidRequest(f"--execo-site={site}: unknown site; {where}: {', '.join(known)}")
+
+
+def check_testbed(site: str, name: str | None, options: Mapping[str, str]) -> tuple[list[str], type[Testbed]]:
+    """Return the sites that ``site`` names (``"lyon,nancy"``), and the one testbed that has them.
+
+    :raises InvalidRequest: a site that is not there, or twice, or of another testbed; an option that is wrong; the
+        message says what would be right.
+    """
+    sites = [each.strip() for each in site.split(",")]
+    if "" in sites:
+        raise InvalidRequest(f"--execo-site={site}: names no site beside a comma; write lyon,nancy")
+    if twice := next((each for each in sites if sites.count(each) > 1), None):
+        raise InvalidRequest(f"--execo-site={site}: {twice} is named twice")
+    kinds = {each: find_testbed(each, name) for each in sites}
+    first = kinds[sites[0]]
+    if other := next((each for each, kind in kinds.items() if kind is not first), None):
+        raise InvalidRequest(
+            f"--execo-site={site}: {sites[0]} is of testbed {first.name}, {other} of testbed {kinds[other].name}; "
+            "sites of one testbed can be used together"
+        )
+    check_options(first, options)
+    return sites, first
+
+
+def open_testbed(
+    site: str, name: str | None = None, *, nodes: int | None = None, options: Mapping[str, str] | None = None
+) -> Testbed:
+    """Return the testbed of a site, or of several (``"lyon,nancy"``) that one testbed has. Nothing is started or asked.
+
+    :param name: the name of the testbed; ``None``: the one that has the sites.
+    :param nodes: see :class:`Testbed`. :param options: see :class:`Testbed`.
+    :raises InvalidRequest: a site that is not there, or twice, or of another testbed; an option or a value that is
+        wrong; the message says what would be right.
+    """
+    sites, kind = check_testbed(site, name, options or {})
+    testbed = kind(sites[0], nodes=nodes, options=options)
+    if len(sites) == 1:
+        return testbed
+    return SeveralSites([testbed, *(testbed.at(each) for each in sites[1:])])

@@ -115,7 +115,7 @@ def test_the_record_of_two_machines_is_one(pytester: pytest.Pytester) -> None:
 RESERVING = """
 from pytest_execo.testbeds.embedded import EmbeddedTestbed
 
-def reserve(self, request):
+def reserve(self, request, **more):
     open(PATH, "w").close()
     raise AssertionError("reserved")
 

@@ -62,10 +62,10 @@ class Plain:
         self.scheduled += 1
 
 
-def group(places: Sequence[int], nodes: int | None, *, together: bool = True) -> Group:
+def group(places: Sequence[int], nodes: int | None, *, workers: int | None = 1) -> Group:
     request = None if nodes is None else Request(nodes=nodes)
     using = tuple(places) if nodes is not None else ()
-    return Group(request, tuple(f"t{place}" for place in places), tuple(places), using, together)
+    return Group(request, tuple(f"t{place}" for place in places), tuple(places), using, workers)
 
 
 def begun(groups: Sequence[Group] | None, items: int, workers: int) -> tuple[GroupScheduling, list[Worker], Plain]:
@@ -111,7 +111,7 @@ def test_each_test_runs_once_and_groups_stay_together(
     for nodes, size in enumerate(sizes, 1):
         groups.append(group(range(place, place + size), nodes))
         place += size
-    groups.append(group(range(place, place + free), None, together=False))
+    groups.append(group(range(place, place + free), None, workers=None))
     items = place + free + 1  # and a test that is none of ours
     scheduling, made, _ = begun(groups, items, workers)
     run(scheduling, made, lambda some: data.draw(st.sampled_from(some)))

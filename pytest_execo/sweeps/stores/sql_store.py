@@ -233,6 +233,15 @@ class SqlStore(CheckpointStore):
             "WHERE attempts.outcome = 'failed' AND attempts.attempt < trials.attempt"
         )
 
+    def durations(self, limit: int = 5000) -> list[tuple[str, str, float]]:
+        statement = (
+            "SELECT trials.test, trials.params, attempts.duration FROM attempts "
+            "JOIN trials ON trials.id = attempts.trial WHERE attempts.duration IS NOT NULL "
+            "AND attempts.outcome IN ('passed', 'failed') ORDER BY attempts.ended_at DESC LIMIT ?"
+        )
+        rows = self._run(lambda db: list(db.execute(statement, (limit,))), write=False)
+        return [(str(test), str(params), float(seconds)) for test, params, seconds in reversed(rows)]
+
     def stats(self) -> dict[State, int]:
         def ask(db: Database) -> dict[State, int]:
             counts = dict.fromkeys(State, 0)

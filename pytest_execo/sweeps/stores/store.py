@@ -177,6 +177,10 @@ class CheckpointStore(ABC):
         """Return how many failed attempts of the campaign were followed by another one."""
 
     @abstractmethod
+    def durations(self, limit: int = 5000) -> list[tuple[str, str, float]]:
+        """Return how long the latest trials with an outcome took: test, parameters, seconds; oldest first."""
+
+    @abstractmethod
     def stats(self) -> dict[State, int]:
         """Return how many trials are in each state; all the states are there."""
 

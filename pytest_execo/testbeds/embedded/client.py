@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import functools
 import importlib.util
 import json
 import os
+import secrets
 import select
 import shutil
 import subprocess
@@ -19,8 +21,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from ...errors import FaultNotAvailable, LeaseLost, ReservationFailed, TestbedError
+from ..contract import Remember, ignore
 from .layout import Paths
-from .namespaces import is_running, started
+from .remains import PREFIX, remains_of, wait_for_nodes
 
 __all__ = ("Client",)
 
@@ -28,6 +31,8 @@ __all__ = ("Client",)
 START_TIMEOUT = 30.0
 ANSWER_TIMEOUT = 30.0
 END_TIMEOUT = 30.0
+#: Seconds that nodes are kept that have no walltime.
+KEPT = 8 * 3600.0
 
 #: What the manager, and so every node, sees of the controller's environment. Nothing else: it may hold secrets.
 _PASSED_ON = ("PATH", "LANG", "TZ", "TMPDIR", "PYTHONHOME", "LD_LIBRARY_PATH")
@@ -50,14 +55,21 @@ class Client:
     :param settings: ``names`` of the nodes, and what is not as in the defaults: ``isolation``, whether to try;
         ``disk``, bytes; ``lifetime``, seconds; ``user``, the login name; ``keys``, public keys that log in besides the
         lease's own; ``files``, of each node's ``/etc``.
+    :param remember: told by what :func:`~.remains.reclaim` finds what is made, before it is.
     """
 
-    def __init__(self, settings: Mapping[str, Any]) -> None:
+    def __init__(self, settings: Mapping[str, Any], remember: Remember = ignore) -> None:
         self._lock = threading.Lock()
         self._number = 0
         self._received = b""
         self._released = False
-        self.paths: Paths = Paths(os.path.realpath(tempfile.mkdtemp(prefix="execo-")))
+        self._kept = False
+        #: Nodes that were made unreachable through this line.
+        self.off: set[str] = set()
+        name = f"{PREFIX}{secrets.token_hex(6)}"
+        self.paths: Paths = Paths(os.path.join(os.path.realpath(tempfile.gettempdir()), name))
+        remember(remains_of(self.paths.directory))
+        os.mkdir(self.paths.directory, 0o700)
         try:
             with open(self.paths.log, "wb") as log:
                 self._process = subprocess.Popen(
@@ -78,6 +90,7 @@ class Client:
         self._finalizer = weakref.finalize(self, _end, self._process, self.paths, os.getpid())
         _forget_in_children(self._process)
         try:
+            remember(remains_of(self.paths.directory, self.pid))
             self.ready: dict[str, Any] = self._start({**_DEFAULTS, **settings})
         except BaseException:
             self._finalizer()
@@ -128,13 +141,35 @@ class Client:
         if answer["error"] is not None:
             kind = FaultNotAvailable if answer.get("refused") else TestbedError
             raise kind(f"{node}: {answer['error']}")
+        if do == "power_off" or (do == "wire" and arguments["wire"].get("cut")):
+            self.off.add(node)
+        elif do == "power_on" or (do == "heal" and "cut" in arguments["what"]):
+            self.off.discard(node)
         return answer
 
     def release(self) -> None:
         """End the manager and everything below it; return when all of it has gone. A second call does nothing."""
         with self._lock:
             self._released = True
-            self._finalizer()
+            if self._kept:
+                self._process.terminate()
+                _end(self._process, self.paths, os.getpid())
+            else:
+                self._finalizer()
+
+    def keep(self) -> float:
+        """Have the manager and its nodes outlive this process; return after how many seconds they end by themselves.
+
+        They can be used from here as before, and :meth:`release` ends them still.
+
+        :raises TestbedError: as :meth:`ask`.
+        """
+        left: float = self.ask("keep", "the nodes", seconds=KEPT)["left"]
+        with self._lock:
+            if not self._kept and self._finalizer.detach() is not None:
+                self._kept = True
+                atexit.register(_part_from, self._process)
+        return left
 
     def _send(self, message: dict[str, Any]) -> None:
         assert self._process.stdin is not None
@@ -193,20 +228,17 @@ def _end(process: subprocess.Popen[bytes], paths: Paths, owner: int) -> None:
         process.wait()
     process.stdout.close()
     # A manager that was killed could not wait for its nodes, which die with it, nor clean up.
-    with contextlib.suppress(OSError), open(paths.pids, encoding="ascii") as file:
-        deadline = time.monotonic() + END_TIMEOUT
-        for line in file:
-            pid, start = line.split()
-            while _is(int(pid), start) and time.monotonic() < deadline:
-                time.sleep(0.005)
+    wait_for_nodes(paths)
     shutil.rmtree(paths.directory, ignore_errors=True)
 
 
-def _is(pid: int, start: str) -> bool:
-    """Tell whether the process that had this number then still runs."""
-    with contextlib.suppress(OSError):
-        return is_running(pid) and started(pid) == start
-    return False
+def _part_from(process: subprocess.Popen[bytes]) -> None:
+    """Let a process go on that is not ours to wait for; ``Popen`` would complain that it was forgotten."""
+    for pipe in (process.stdin, process.stdout):
+        if pipe is not None:
+            pipe.close()
+    if process.returncode is None:
+        process.returncode = 0
 
 
 _lines: weakref.WeakSet[subprocess.Popen[bytes]] = weakref.WeakSet()

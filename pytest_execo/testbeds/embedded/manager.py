@@ -1,8 +1,8 @@
 """The process behind a lease: makes the nodes, obeys the controller, and leaves nothing behind.
 
 Started as ``python -m pytest_execo.testbeds.embedded.manager DIRECTORY``. Standard input carries the settings, then the
-commands, and is the lifeline: its end is the end of the lease. Standard output carries the answers. Both are JSON
-lines. Never has a thread or an event loop, because nodes are forks of it.
+commands, and is the lifeline: its end is the end of the lease, unless a command has said "keep". Standard output
+carries the answers. Both are JSON lines. Never has a thread or an event loop, because nodes are forks of it.
 """
 
 from __future__ import annotations
@@ -44,6 +44,7 @@ class _Manager:
         self._number = 0
         self._input = b""
         self._ended = False
+        self._kept = False
         namespaces.adopt_orphans()
         machines, description = build(settings)
         for machine in machines:
@@ -186,7 +187,8 @@ class _Manager:
         except BlockingIOError:
             return
         if not data:
-            self._ended = True
+            self._selector.unregister(0)
+            self._ended = not self._kept
             return
         *lines, self._input = (self._input + data).split(b"\n")
         for line in lines:
@@ -199,6 +201,11 @@ class _Manager:
         if command["do"] == "end":
             self._ended = True
             return
+        if command["do"] == "keep":
+            self._keep(command["seconds"])
+            assert self._ends_at is not None
+            answer(left=self._ends_at - time.monotonic())
+            return
         machine = self._machines[command["node"]]
         try:
             getattr(self, "_do_" + command["do"])(machine, command, answer)
@@ -207,6 +214,12 @@ class _Manager:
         except Exception as error:  # of one command on one node: the others go on
             traceback.print_exc()
             answer(f"{command['do']}: {error}")
+
+    def _keep(self, seconds: float) -> None:
+        """Go on without a controller: until the walltime, or for so long."""
+        self._kept = True
+        if self._ends_at is None:
+            self._ends_at = time.monotonic() + seconds
 
     def _do_powered(self, machine: Machine, _: dict[str, Any], answer: Callable[..., None]) -> None:
         answer(powered=machine.on)

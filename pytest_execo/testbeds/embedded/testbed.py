@@ -17,6 +17,7 @@ from ...hosts import Host, Hosts
 from ...units import parse_duration, parse_size
 from ..contract import Lease, Plan, Remember, Request, Testbed, ignore
 from .client import Client
+from .remains import reclaim
 
 __all__ = ("EmbeddedLease", "EmbeddedNode", "EmbeddedTestbed", "Fault")
 
@@ -166,10 +167,24 @@ class EmbeddedLease(Lease):
         """Tell whether the node manager runs and the end has not come."""
         return self._client.alive() and (self.end is None or time.time() < self.end)
 
+    def off_on_purpose(self) -> frozenset[str]:
+        """Name the nodes that ``power_off`` and ``cut`` have made unreachable."""
+        return frozenset(self._client.off)
+
     def release(self) -> None:
         """End all processes on all nodes and remove their disks. Thread-safe; returns when everything has gone."""
         host_keys.forget(self.nodes)
         self._client.release()
+
+    def keep(self) -> None:
+        """Leave the nodes running when this process ends: until their walltime or, without one, for 8 hours.
+
+        :raises LeaseLost: when they have ended.
+        """
+        super().keep()
+        left = self._client.keep()
+        if self.end is None:
+            self.end = time.time() + left
 
     def describe(self) -> Mapping[str, Any]:
         """Return the lease as JSON for the campaign's description: no secrets."""
@@ -208,6 +223,11 @@ class EmbeddedTestbed(Testbed):
         """Name the one site."""
         return ("local",)
 
+    @property
+    def outlives_us(self) -> bool:
+        """Nodes end with this process, unless they are kept."""
+        return False
+
     def plan(self, request: Request) -> Plan:
         """Say whether there are enough nodes; if so, now."""
         nodes = request.nodes if request.nodes is not None else self.default_nodes or 1
@@ -240,10 +260,17 @@ class EmbeddedTestbed(Testbed):
             "lifetime": plan.walltime,
         }
         try:
-            client = Client(settings)
+            client = Client(settings, remember)
         except OSError as error:  # no room for its directory, no more processes
             raise ReservationFailed(f"{self.site}: the nodes could not be started: {error}") from error
         return EmbeddedLease(client, self.site, end)
+
+    def reclaim(self, remains: Mapping[str, Any]) -> Sequence[str]:
+        """End the node manager of a lease that its controller did not release, and remove its directory.
+
+        :raises TestbedError: when it runs on another machine, or does not end.
+        """
+        return reclaim(remains)
 
 
 def _not_here(request: Request) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import functools
 import getpass
@@ -12,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from ...connectors.host_keys import ACCEPT_NEW, host_keys
-from ...errors import ApiError, InvalidRequest, RequestNotMet, ReservationFailed
+from ...errors import ApiError, InvalidRequest, RequestNotMet, ReservationFailed, TestbedError
 from ...hosts import Host, Hosts
 from ...units import parse_duration
 from ..contract import Plan, Remember, Request, Testbed, ignore
@@ -45,6 +46,7 @@ class Grid5000Testbed(Testbed):
     """
 
     name = "grid5000"
+    night_types = ("night",)
     options_known: ClassVar[Mapping[str, str]] = {
         "walltime": f"for tests that do not say (default: {_DEFAULT_WALLTIME})",
         "wait": f"how long to wait for the nodes (default: {_DEFAULT_WAIT})",
@@ -55,6 +57,15 @@ class Grid5000Testbed(Testbed):
         "uri": "the API (default: EXECO_G5K_URI, ~/.python-grid5000.yaml, else https://api.grid5000.fr/stable)",
         "reference": "reference data from this path instead of the API",
     }
+
+    # What copies at other sites have in common, made by the first of them that needs it.
+    _common: ClassVar[Sequence[str]] = ("client", "reference", "waiting")
+    # What a reservation gives.
+    _lease: ClassVar[type[Grid5000Lease]] = Grid5000Lease
+    # Seconds after which a job can be seen that was submitted by a process that is dead now.
+    _unseen: ClassVar[float] = 15.0
+    # The one that holds it, for a copy.
+    _origin: Grid5000Testbed | None = None
 
     def __init__(self, site: str, *, nodes: int | None = None, options: Mapping[str, str] | None = None) -> None:
         super().__init__(site, nodes=nodes, options=options)
@@ -68,6 +79,16 @@ class Grid5000Testbed(Testbed):
     def sites(cls) -> Sequence[str]:
         """Name the sites of Grid'5000."""
         return SITES
+
+    def at(self, site: str) -> Grid5000Testbed:
+        """Return the same at another site: one client, one clock, one set of reference data for all."""
+        origin = self._origin or self
+        other = copy.copy(origin)
+        other.site, other._origin = site, origin
+        # A class of its own, as these are properties, which subclasses may have replaced.
+        kind: Any = type(origin)
+        other.__class__ = type(kind.__name__, (kind,), {name: _of_origin(name) for name in self._common})
+        return other
 
     def _duration(self, name: str, default: str) -> float:
         try:
@@ -113,6 +134,15 @@ class Grid5000Testbed(Testbed):
         from .reference import load_reference
 
         return load_reference(self.client.reference() if self._document is None else self._document)
+
+    @property
+    def speed(self) -> float:
+        """See :attr:`Testbed.speed`."""
+        return self.waiting.speed
+
+    def now(self) -> float:
+        """See :meth:`Testbed.now`."""
+        return self.waiting.clock()
 
     def real_date(self, date: float) -> float:
         """Turn a date of the testbed's clock into one of this machine's: the same, but for an emulator."""
@@ -163,20 +193,51 @@ class Grid5000Testbed(Testbed):
 
         request = self._completed(request)
         if (found := self._found(request)) is not None:
-            jobs, keep = found, True
+            jobs, keep = found, True  # somebody's, to whom they are left: nothing to remember
         else:
-            jobs, keep = self._submit(request), False
+            jobs, keep = self._submit(request, remember), False
         try:
             running = wait_for_start(self.client, jobs, waiting=self.waiting.until(self._wait), progress=self.say)
-            return Grid5000Lease(self, request, running, keep=keep)
+            return self._lease(self, request, running, keep=keep)
         except BaseException:
             if not keep:
                 delete(self.client, jobs)
             raise
 
+    def reclaim(self, remains: Mapping[str, Any]) -> Sequence[str]:
+        """Delete the jobs of a reservation that are not over; they end a little later, and their VLANs with them.
+
+        :raises TestbedError: when the API can't be asked, or a job not be deleted; the others have been.
+        """
+        from .operations import delete
+
+        try:
+            sites, name, numbers = list(remains["sites"]), str(remains["name"]), remains.get("jobs")
+            mark, seen = remains.get("mark"), float(remains["asked_at"]) + self._unseen
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise TestbedError(f"{self.site}: this tells of no jobs: {error!r}") from None
+        lines, errors = [], []
+        for site in sites:
+            try:
+                # Its process was killed while it submitted: the job may be on its way through the API.
+                while not (jobs := self._left(site, name, mark)) and numbers is None and time.time() < seen:
+                    time.sleep(min(1.0, self._unseen))
+                for job in jobs:
+                    delete(self.client, {site: job})
+                    lines.append(f"job {job.id} at {site} deleted")
+            except TestbedError as error:
+                errors.append(error)
+        if errors:
+            for note in [*map(str, errors[1:]), *lines]:
+                errors[0].add_note(note)
+            raise errors[0]
+        return lines
+
     def close(self) -> None:
         """Close the connections to the API."""
-        if "client" in self.__dict__:
+        if self._origin is not None:
+            self._origin.close()
+        elif "client" in self.__dict__:
             self.client.close()
 
     # requests
@@ -254,8 +315,20 @@ class Grid5000Testbed(Testbed):
             raise RequestNotMet([f"asks for {request.nodes} nodes, the job {name!r} has {nodes}"])
         return jobs
 
-    def _submit(self, request: Request) -> dict[str, Job]:
-        from .operations import submit_together
+    def _left(self, site: str, name: str, mark: str | None) -> list[Job]:
+        """Return the jobs of a submission that are not over.
+
+        :param mark: what only their command has, where others may have the name.
+        """
+        from .answers import ACTIVE_STATES
+
+        # Inside the platform the API knows us, and we have to know ourselves.
+        user = self.client.user or getpass.getuser()
+        found = list(self.client.jobs(site, name=name, user=user, state=(*ACTIVE_STATES, "toerror")))
+        return [job for job in found if job.name == name and (mark is None or mark in job.command)]
+
+    def _submit(self, request: Request, remember: Remember) -> dict[str, Job]:
+        from .operations import delete, submit_together
         from .requests import submissions
 
         unmet, grid = self._grid_plan(request)
@@ -265,12 +338,28 @@ class Grid5000Testbed(Testbed):
         start = grid.start if request.start is not None or len(grid.sites) > 1 else None
         made = submissions(request, self.reference, wanted, start=start)
         # A name of its own, by which a job is found again whose number was lost on the way.
-        name = self.options.get("job") or f"pytest-execo-{secrets.token_hex(4)}"
+        mark = f"pytest-execo-{secrets.token_hex(4)}"
+        name = self.options.get("job") or mark
         made = {site: dataclasses.replace(each, name=name) for site, each in made.items()}
+        remains: dict[str, Any] = {"name": name, "sites": sorted(made), "asked_at": time.time()}
+        if name != mark:
+            # Other jobs may get this name later. The shell that runs the command takes it for a remark.
+            made = {site: dataclasses.replace(each, command=f"{each.command} # {mark}") for site, each in made.items()}
+            remains["mark"] = mark
+        remember(remains)
+        jobs: dict[str, Job] = {}
         try:
-            return submit_together(self.client, made, waiting=self.waiting)
+            jobs = submit_together(self.client, made, waiting=self.waiting)
         except ApiError as error:
             raise ReservationFailed(error.reason) from error
+        finally:
+            # Also when there is none: who looks for jobs later knows that none is on its way.
+            try:
+                remember({**remains, "jobs": {site: job.id for site, job in jobs.items()}})
+            except BaseException:
+                delete(self.client, jobs, waiting=self.waiting)
+                raise
+        return jobs
 
     # nodes
 
@@ -356,3 +445,8 @@ class Grid5000Testbed(Testbed):
         vlans = [vlan for job in jobs.values() for vlan in vlans_of(self.client, job)]
         subnets = [pool for site, job in jobs.items() if (pool := subnets_of(self.client, site, job)) is not None]
         return vlans, subnets
+
+
+def _of_origin(name: str) -> property:
+    """Return a property that is the origin's, of a copy made by :meth:`Grid5000Testbed.at`."""
+    return property(lambda copied: getattr(copied._origin, name))

@@ -17,7 +17,7 @@ from . import cli
 from .fitting import Fitting
 from .frontend import Clock, Frontend, Unreachable
 from .lease import OarLease, end_job
-from .parsing import Job
+from .parsing import FINAL_STATES, Job
 from .waiting import wait_until_running
 
 __all__ = ("OarTestbed",)
@@ -123,28 +123,50 @@ class OarTestbed(Testbed):
         plan, request = self._plan(request)
         if plan.unmet:
             raise RequestNotMet(plan.unmet)
-        number = self._submit(request)
+        name, number = self._submit(request, remember)
         try:
+            remember({"name": name, "job": number})
             begin = self.frontend.clock.now() if request.start is None else request.start
             deadline = begin + (self._wait if request.start is None else _LATE)
             job = wait_until_running(self.frontend, number, deadline=deadline, say=self.say)
-            number = job.id  # OAR may have submitted it anew
+            if job.id != number:  # OAR has submitted it anew
+                number = job.id
+                remember({"name": name, "job": number})
             return OarLease(self.frontend, job, self._hosts(job))
         except BaseException as error:
             _end_after(error, self.frontend, number)
             raise
+
+    def reclaim(self, remains: Mapping[str, Any]) -> Sequence[str]:
+        """Delete the job of a reservation, if it is not over, and wait for its end.
+
+        :raises TestbedError: when the frontend can't be asked, or the job not be deleted.
+        """
+        try:
+            name, number = str(remains["name"]), remains.get("job")
+        except (KeyError, TypeError, AttributeError) as error:
+            raise TestbedError(f"{self.site}: this tells of no job of OAR's: {error!r}") from None
+        lines: list[str] = []
+        # What OAR has submitted anew in its place ends with it, and is in the list as well.
+        for job in self.frontend.own_jobs():
+            ours = job.name == name or (job.name is None and job.id == number)
+            if ours and self.frontend.state(job.id) not in (*FINAL_STATES, None):
+                end_job(self.frontend, job.id)
+                lines.append(f"job {job.id} at {self.site} deleted")
+        return lines
 
     def _completed(self, request: Request) -> tuple[Request, float]:
         nodes = sum(count for _, count in request.shares) or request.nodes or len(request.hosts) or self.default_nodes
         walltime = DEFAULT_WALLTIME if request.walltime is None else request.walltime
         return dataclasses.replace(request, nodes=1 if nodes is None else nodes, walltime=walltime), walltime
 
-    def _submit(self, request: Request) -> int:
-        """Return the number of the job, also when the connection broke before oarsub could tell it."""
+    def _submit(self, request: Request, remember: Remember) -> tuple[str, int]:
+        """Return name and number of the job, also when the connection broke before oarsub could tell it."""
         # Unique, for that case.
         name = f"pytest-execo-{secrets.token_hex(4)}"
         date = None if request.start is None else self.frontend.date_text(request.start)
         words = cli.submission(request, name=name, reservation=date)
+        remember({"name": name})
         try:
             submitted = self.frontend.submit(words)
         except BaseException as error:
@@ -153,11 +175,11 @@ class OarTestbed(Testbed):
                 if job is not None:
                     _end_after(error, self.frontend, job.id)
                 raise
-            return job.id
+            return name, job.id
         if submitted.job is None or submitted.reasons:
             raise ReservationFailed(f"{self.site}: {'; '.join(submitted.reasons)}")
         self.say(f"job {submitted.job} submitted on {self.site}")
-        return submitted.job
+        return name, submitted.job
 
     def _find(self, name: str, error: BaseException) -> Job | None:
         try:

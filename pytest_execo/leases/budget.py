@@ -1,0 +1,53 @@
+"""How many failures of a testbed are borne: it stops what is hopeless, and lets a long campaign lose many leases."""
+
+from __future__ import annotations
+
+import threading
+from collections import Counter
+from collections.abc import Hashable
+
+__all__ = ("Budget",)
+
+# Groups given up in a row after which the testbed is taken to be broken.
+_GROUPS = 3
+
+
+class Budget:
+    """Failures in a row, with no trial done between them. Thread-safe.
+
+    :param limit: how many a group may have, and how often the nodes of one trial may be lost under it.
+    """
+
+    def __init__(self, limit: int) -> None:
+        self.limit: int = limit
+        self._groups: Counter[Hashable] = Counter()
+        self._trials: Counter[str] = Counter()
+        self._given_up = 0
+        self._lock = threading.Lock()
+
+    @property
+    def spent(self) -> bool:
+        """Whether the whole testbed is to be left alone."""
+        return self._given_up >= _GROUPS
+
+    def failed(self, group: Hashable) -> bool:
+        """Count a failure; tell whether the group may try again."""
+        with self._lock:
+            self._groups[group] += 1
+            if self._groups[group] <= self.limit:
+                return not self.spent
+            if self._groups[group] == self.limit + 1:
+                self._given_up += 1
+            return False
+
+    def interrupted(self, trial: str) -> bool:
+        """Count that a trial lost its nodes; tell whether it may run again."""
+        with self._lock:
+            self._trials[trial] += 1
+            return self._trials[trial] <= self.limit
+
+    def progressed(self, group: Hashable) -> None:
+        """A trial of the group has come to its end: the testbed works."""
+        with self._lock:
+            self._given_up = 0
+            self._groups.pop(group, None)

@@ -1,0 +1,419 @@
+"""All leases that a run holds: brought up, watched, mended, and given back, while nobody looks."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from ..errors import InvalidRequest, LeaseLost, RequestNotMet, TestbedError
+from ..testbeds import Lease, Plan, Request, Testbed
+from ..units import format_duration, iso_date
+from .budget import Budget
+from .durations import Durations
+from .holding import Holding
+from .hours import Hours
+from .reserving import Reserver
+
+if TYPE_CHECKING:
+    from .files import LeaseFile
+
+__all__ = ("Doing", "LeasePool", "Ready")
+
+#: Failures in a row of a group, and losses under one trial, before it is left pending.
+DEFAULT_LIMIT = 3
+# Seconds of the testbed's clock before the next try of what has failed.
+_PAUSES = (10.0, 60.0, 300.0)
+# A node that was found well, or on which a trial has ended, is not asked again for so many seconds.
+_PROBE_PERIOD = 15.0
+# Leases that a trial has for itself before it is said to take longer than one: the first may have begun badly.
+_WHOLE_LEASES = 2
+# Seconds between two looks of the watch.
+_WATCH_PERIOD = 1.0
+
+
+@dataclass(frozen=True)
+class Doing:
+    """A trial, as far as leases go by it: which, and what takes as long as it does.
+
+    :param params: the parameters as canonical JSON: repetitions take about as long as each other.
+    """
+
+    trial: str
+    test: str
+    params: str
+
+
+@dataclass(frozen=True)
+class Ready:
+    """Whether a trial can begin.
+
+    :param anew: not on these nodes: what stands on them has to end, and nodes to be taken again.
+    :param refused: not in this run, and why.
+    """
+
+    anew: bool = False
+    refused: str | None = None
+
+
+class LeasePool:
+    """The leases of a run. Whoever takes one is called a holder: "" is the process itself, else a worker's name.
+
+    A holder has one lease for a request, which its tests share; another holder has another one. Thread-safe: two
+    requests are reserved side by side.
+
+    Ended by :meth:`give_all_back`.
+
+    :param opened: makes the file that tells what is left behind when this process is killed.
+    :param limit: see :class:`~.budget.Budget`.
+    :param extends: ask for more time for leases that end, where the testbed has it.
+    :param hours: when leases may be taken.
+    :param keep: ``never``, ``on-failure`` or ``always``: whether the nodes stay when a lease would be given back.
+    :param note: called as ``note(lease, entry)`` when a lease was taken and when it was given back, with JSON for the
+        campaign's description.
+    :param tell: called as ``tell(kind, text, data)`` of what people want to hear of, see :mod:`.events`; by any thread.
+    """
+
+    def __init__(
+        self,
+        testbed: Testbed,
+        *,
+        opened: Callable[[Request], LeaseFile] | None = None,
+        limit: int = DEFAULT_LIMIT,
+        extends: bool = False,
+        hours: Hours = Hours.ANY,
+        keep: str = "never",
+        note: Callable[[Lease, Mapping[str, Any]], None] = lambda lease, entry: None,
+        tell: Callable[[str, str, Mapping[str, Any]], None] = lambda kind, text, data: None,
+    ) -> None:
+        self.testbed: Testbed = testbed
+        self.durations: Durations = Durations()
+        self.budget: Budget = Budget(limit)
+        #: Why the lease for a request can't be had: told once, its other tests stay pending.
+        self.broken: dict[Request, TestbedError] = {}
+        self._reserver = Reserver(testbed, opened, hours)
+        self._keep = keep
+        #: The leases that were kept: how they are called, and the names of their nodes.
+        self.kept: dict[str, list[str]] = {}
+        self._extends = extends
+        self._note = note
+        self._tell = tell
+        self._plans: dict[Request, Plan] = {}
+        self._held: list[Holding] = []
+        self._lost: dict[tuple[Request, str], str] = {}
+        #: Trials that had leases for themselves and were not done at their ends: how long those were, seconds.
+        self._outgrown: dict[str, list[float]] = {}
+        self._lock = threading.Lock()
+        self._locks: dict[object, threading.RLock] = {}
+        self._over = threading.Event()
+        self._watch: threading.Thread | None = None
+
+    # before the run
+
+    def plan(self, request: Request) -> Plan:
+        """Return the testbed's plan, asked once for each request."""
+        with self._of(request):
+            if request not in self._plans:
+                try:
+                    plan = self.testbed.plan(self._reserver.asked(request))
+                except TestbedError as error:
+                    reason = str(error).splitlines()[0]
+                    plan = Plan(request.nodes or 0, None, request.walltime, (reason,))
+                self._plans[request] = plan
+            return self._plans[request]
+
+    # taking
+
+    def take(self, request: Request, holder: str = "") -> Lease:
+        """Return the holder's lease for a request, reserving and deploying it if need be.
+
+        What fails is tried again, with pauses, as long as the budget lasts.
+
+        :raises TestbedError: when it can't be had, now or before.
+        """
+        with self._of((request, holder)):
+            if request in self.broken:
+                raise self.broken[request]
+            holding = self._mine_or_free(request, holder)
+            if holding is None:
+                self._lost.pop((request, holder), None)
+                holding = self._bring_up(request)
+                with self._lock:
+                    holding.holder = holder
+            return holding.lease
+
+    def _mine(self, request: Request, holder: str) -> Holding | None:
+        """Return what the holder has."""
+        with self._lock:
+            fitting = [each for each in self._held if each.request == request and each.holder == holder]
+            return fitting[0] if fitting else None
+
+    def _mine_or_free(self, request: Request, holder: str) -> Holding | None:
+        """Return what the holder has; else what nobody uses, which it has from now on."""
+        holding = self._mine(request, holder)
+        if holding is None:
+            with self._lock:
+                for each in self._held:
+                    if each.request == request and each.holder is None and not each.spent:
+                        each.holder = holder
+                        return each
+        return holding
+
+    def _bring_up(self, request: Request) -> Holding:
+        for pause in (*_PAUSES, *[_PAUSES[-1]] * self.budget.limit):
+            try:
+                self._wait_for_the_night(request)
+                holding = self._reserver.reserve(request)
+            except (RequestNotMet, InvalidRequest) as error:
+                self._give_up(request, error)
+                raise
+            except TestbedError as error:
+                if not self.budget.failed(request):
+                    self._give_up(request, error)
+                    raise
+                self.testbed.say(f"{str(error).splitlines()[0]}; tries again in {format_duration(pause)}")
+                self._over.wait(pause / self.testbed.speed)
+            else:
+                with self._lock:
+                    self._held.append(holding)
+                self._start_watch()
+                self._note(holding.lease, holding.describe())
+                names = holding.lease.nodes.names
+                self._tell("lease-taken", f"{len(names)} nodes at {self.testbed.site}", {"nodes": names})
+                return holding
+        raise AssertionError("the budget is larger than it says")
+
+    def _wait_for_the_night(self, request: Request) -> None:
+        seconds = self._reserver.opens_in(self.plan(request).walltime)
+        if seconds > 0:
+            self.testbed.say(f"takes nodes at nights and week-ends: waits for {format_duration(seconds)}")
+            self._over.wait(seconds / self.testbed.speed)
+
+    def _give_up(self, request: Request, error: Exception) -> None:
+        if isinstance(error, TestbedError):
+            self.broken[request] = error
+        reason = str(error).splitlines()[0]
+        self._tell("needs-help", f"no nodes at {self.testbed.site}: {reason}", {"reason": reason})
+
+    # while it is used
+
+    def ready(self, request: Request, holder: str, doing: Doing) -> Ready:
+        """Tell whether a trial can begin: the nodes are there, answer, and stay long enough."""
+        with self._of((request, holder)):
+            if request in self.broken:
+                return Ready(refused=str(self.broken[request]).splitlines()[0])
+            if len(leases := self._outgrown.get(doing.trial, ())) >= _WHOLE_LEASES:
+                lease = format_duration(max(leases))
+                return Ready(refused=f"a lease of {lease} was too short for it: ask for more walltime")
+            expected = self.durations.expected(doing.test, doing.params)
+            holding = self._mine_or_free(request, holder)
+            if holding is None:
+                walltime = self.plan(request).walltime
+                if expected is None or not expected.exact or walltime is None:
+                    return Ready()
+                real = walltime / self.testbed.speed
+                return Ready() if expected.seconds <= real else Ready(refused=_too_long(expected.seconds, real))
+            if self.lost(request, holder) is not None:
+                return Ready(anew=True)
+            if not holding.seen_within(_PROBE_PERIOD) and self.examine(request, holder) is not None:
+                return Ready(anew=True)
+            left = holding.left
+            if left is None or (left > 0 and (expected is None or expected.seconds <= left)):
+                return Ready()
+            seconds = expected.seconds if expected is not None else 0.0
+            if self._extends and holding.extend(max(seconds, self._length(holding))):
+                return Ready()
+            if not holding.fresh:
+                self.testbed.say(
+                    f"{format_duration(max(0.0, left))} of the lease are left, the next trial takes "
+                    f"{format_duration(seconds)}: takes new nodes"
+                )
+                holding.spent = True
+                return Ready(anew=True)
+            if expected is not None and expected.exact:
+                return Ready(refused=_too_long(seconds, max(0.0, left)))
+            return Ready()
+
+    def _length(self, holding: Holding) -> float:
+        """Seconds, of this machine's clock, that a lease for the request lasts."""
+        walltime = self.plan(holding.request).walltime
+        return 0.0 if walltime is None else walltime / self.testbed.speed
+
+    def lost(self, request: Request, holder: str = "") -> LeaseLost | None:
+        """Return an error when the holder's lease is no longer ours, or was not when it was given back."""
+        holding = self._mine(request, holder)
+        if holding is not None:
+            self._look_at(holding)
+            if holding.lost is not None:
+                self._lost[request, holder] = holding.lost
+        reason = self._lost.get((request, holder))
+        return None if reason is None else LeaseLost(reason)
+
+    def _look_at(self, holding: Holding) -> None:
+        """Notice that a lease is lost: once, whoever sees it first."""
+        if holding.lost is not None or holding.lease.alive():
+            return
+        reason = f"the lease on {self.testbed.site} was lost: its nodes are gone"
+        with self._lock:
+            first = holding.is_lost(reason)
+        if not first:
+            return
+        self._tell("lease-lost", reason, {"nodes": holding.lease.nodes.names})
+        # What still waits for an answer from there waits in vain.
+        with contextlib.suppress(Exception):
+            holding.lease.nodes.disconnect()
+
+    def examine(self, request: Request, holder: str = "") -> str | None:
+        """Ask the nodes whether they are there. Return what is wrong, ``None``: nothing.
+
+        Otherwise what stands on the nodes has to end, and the nodes to be taken again; dead ones are replaced then.
+        """
+        with self._of((request, holder)):
+            lost = self.lost(request, holder)
+            if lost is not None:
+                return str(lost)
+            holding = self._mine(request, holder)
+            if holding is None:
+                return None
+            ill = holding.examine()
+            if not ill:
+                return None
+            if (lost := self.lost(request, holder)) is not None:  # they are silent because they are gone
+                return str(lost)
+            reason = "; ".join(f"{name}: {why}" for name, why in ill.items())
+            self._tell("node-lost", reason, {"nodes": ill})
+            if not holding.mend(ill):
+                holding.lost = self._lost[request, holder] = reason
+            return reason
+
+    def off_on_purpose(self, request: Request, holder: str = "") -> frozenset[str]:
+        """Name the nodes that the tests themselves have switched off."""
+        holding = self._mine(request, holder)
+        return frozenset() if holding is None else holding.lease.off_on_purpose()
+
+    def done(self, request: Request, holder: str, doing: Doing, seconds: float, *, failed: bool) -> None:
+        """A trial came to its end after so many seconds on the nodes."""
+        self.durations.learn(doing.test, doing.params, seconds)
+        self.budget.progressed(request)
+        holding = self._mine(request, holder)
+        if holding is not None:
+            holding.fresh = False
+            holding.failed |= failed
+            holding.was_seen()
+
+    def interrupted(self, request: Request, holder: str, doing: Doing, seconds: float) -> bool:
+        """A trial lost its nodes after so many seconds; tell whether it may run again in this run."""
+        holding = self._mine(request, holder)
+        if holding is not None and (left := holding.left) is not None and left <= 0:
+            self.durations.cut(doing.test, doing.params, seconds)
+            if holding.fresh:
+                self._outgrown.setdefault(doing.trial, []).append(self._length(holding))
+        again = self.budget.interrupted(doing.trial)
+        return self.budget.failed(request) and again and request not in self.broken
+
+    def measured(
+        self, request: Request, holder: str, metrics: Sequence[str], start: float, end: float
+    ) -> Mapping[str, Mapping[str, Any]]:
+        """Return what the testbed measured on the nodes held for a request.
+
+        :raises TestbedError: when it can't be had.
+        """
+        holding = self._mine(request, holder)
+        return {} if holding is None else holding.lease.measured(metrics, start, end)
+
+    # giving back
+
+    def let_go(self, request: Request, holder: str = "") -> None:
+        """Nothing stands on the holder's nodes any more, for now. A lease that is of no more use is given back."""
+        holding = self._mine(request, holder)
+        if holding is not None and (self.lost(request, holder) is not None or holding.spent):
+            self.give_back(request, holder)
+
+    def condemn(self, request: Request, holder: str, reason: str) -> None:
+        """The holder's lease is of no more use, for a reason that shows elsewhere: a deployment that failed."""
+        holding = self._mine(request, holder)
+        if holding is not None and holding.lost is None:
+            holding.lost = self._lost[request, holder] = reason
+
+    def hand_over(self, holder: str) -> None:
+        """A holder is dead: who comes next may have its nodes."""
+        with self._lock:
+            for holding in self._held:
+                if holding.holder == holder:
+                    holding.holder = None
+
+    def give_back(self, request: Request, holder: str = "") -> None:
+        """Release the holder's lease for a request, if there is one.
+
+        :raises TestbedError: when that can't be done.
+        """
+        with self._of((request, holder)):
+            self.lost(request, holder)
+            holding = self._mine(request, holder)
+            if holding is not None:
+                self._release(holding)
+
+    def _release(self, holding: Holding) -> None:
+        with self._lock:
+            self._held.remove(holding)
+        if self._was_kept(holding):
+            return
+        try:
+            self._reserver.release(holding)
+        finally:
+            ended = {"id": holding.lease.id, "given_back_at": iso_date(), "lost": holding.lost, "dead": holding.dead}
+            self._note(holding.lease, ended)
+
+    def _was_kept(self, holding: Holding) -> bool:
+        """Keep the nodes of a lease that would go back now, where that is wanted and possible."""
+        wanted = self._keep == "always" or (self._keep == "on-failure" and holding.failed)
+        if not wanted or holding.lost is not None or holding.spent:
+            return False
+        try:
+            name = self._reserver.keep(holding, f"--execo-keep={self._keep}")
+        except TestbedError as error:
+            self.testbed.say(f"the nodes can't be kept: {error}")
+            return False
+        self.kept[name] = holding.lease.nodes.names
+        return True
+
+    def give_all_back(self) -> None:
+        """Release all leases; the first error is raised when all have been tried."""
+        self._over.set()
+        if self._watch is not None:
+            self._watch.join()
+        errors: list[TestbedError] = []
+        while self._held:
+            try:
+                self._release(self._held[0])
+            except TestbedError as error:
+                errors.append(error)
+        if errors and self._reserver.left_behind():
+            raise errors[0]
+
+    # the watch
+
+    def _start_watch(self) -> None:
+        with self._lock:
+            if self._watch is None:
+                self._watch = threading.Thread(target=self._watching, name="pytest-execo leases", daemon=True)
+                self._watch.start()
+
+    def _watching(self) -> None:
+        while not self._over.wait(_WATCH_PERIOD):
+            with self._lock:
+                held = list(self._held)
+            for holding in held:
+                self._look_at(holding)
+
+    def _of(self, key: object) -> threading.RLock:
+        with self._lock:
+            return self._locks.setdefault(key, threading.RLock())
+
+
+def _too_long(seconds: float, lease: float) -> str:
+    return (
+        f"takes about {format_duration(seconds)}, and a lease leaves it {format_duration(lease)}: ask for more walltime"
+    )

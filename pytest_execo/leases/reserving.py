@@ -1,0 +1,154 @@
+"""From a request to nodes that are ours, and back: nothing that is reserved is ever without a file that tells of it."""
+
+from __future__ import annotations
+
+import dataclasses
+import secrets
+import time
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from ..errors import CampaignError, RequestNotMet, TestbedError
+from ..testbeds import Request, Testbed
+from .holding import Holding
+from .hours import Hours
+
+if TYPE_CHECKING:
+    from .files import LeaseFile
+
+__all__ = ("Reserver",)
+
+
+class Reserver:
+    """Reserves, deploys and releases on a testbed. Thread-safe.
+
+    :param opened: makes the file of a lease, before anything is asked for; ``None``: no files.
+    :param hours: when leases may be taken.
+    """
+
+    def __init__(self, testbed: Testbed, opened: Callable[[Request], LeaseFile] | None, hours: Hours) -> None:
+        self._testbed = testbed
+        self._opened = opened
+        self._hours = hours
+        self._files: dict[Holding, tuple[LeaseFile, Mapping[str, Any]]] = {}
+        #: What could not be given back so far.
+        self._left: list[tuple[LeaseFile, Mapping[str, Any]]] = []
+
+    def asked(self, request: Request) -> Request:
+        """Return the request as the testbed gets it, which knows neither spare nodes nor our hours."""
+        if request.spare:
+            request = dataclasses.replace(request, nodes=self._nodes(request) + request.spare, spare=0)
+        if self._hours is Hours.NIGHTS and self._testbed.night_types:
+            types = dict.fromkeys((*request.types, *self._testbed.night_types))
+            request = dataclasses.replace(request, types=tuple(types))
+        return request
+
+    def opens_in(self, walltime: float | None) -> float:
+        """Return the seconds, by the testbed's clock, until a lease may be taken.
+
+        :raises RequestNotMet: a lease of this walltime lies in no night.
+        """
+        if self._testbed.night_types:  # the testbed sees to it
+            return 0.0
+        now = self._testbed.now()
+        try:
+            return self._hours.opens(now, walltime) - now
+        except ValueError as error:
+            raise RequestNotMet([str(error)]) from None
+
+    def _nodes(self, request: Request) -> int:
+        return request.nodes or self._testbed.default_nodes or 1
+
+    def reserve(self, request: Request) -> Holding:
+        """Reserve, and deploy where the request names an environment.
+
+        :raises TestbedError: when one or the other failed; nothing is held then.
+        """
+        file = self._file(request)
+        remains: dict[str, Any] = {}
+
+        def remember(told: Mapping[str, Any]) -> None:
+            remains.clear()
+            remains.update(told)
+            if file is not None:
+                file.remember(told)
+
+        nodes = self._nodes(request)
+        try:
+            lease = self._testbed.reserve(self.asked(request), remember=remember)
+            try:
+                if request.environment is not None:
+                    lease.deploy(request.environment, min_nodes=request.min_nodes or nodes)
+                holding = Holding(request, lease, nodes, self._testbed.say, file.id if file is not None else _name())
+                if file is not None:
+                    file.describe([*lease.nodes, *holding.spares], lease.end)
+            except BaseException:
+                lease.release()
+                raise
+        except BaseException:
+            if file is not None:
+                self._clean_up(file, remains)
+            raise
+        if file is not None:
+            self._files[holding] = file, remains
+        return holding
+
+    def _file(self, request: Request) -> LeaseFile | None:
+        """Make the file of a lease. Without one, nothing is reserved that could outlive this process."""
+        if self._opened is None:
+            return None
+        try:
+            return self._opened(request)
+        except CampaignError as error:
+            if self._testbed.outlives_us:
+                raise RequestNotMet([str(error)]) from error
+            return None
+
+    def release(self, holding: Holding) -> None:
+        """Give the nodes back.
+
+        :raises TestbedError: when that can't be done; it is tried once more by :meth:`left_behind`.
+        """
+        noted = self._files.pop(holding, None)
+        try:
+            holding.release()
+        except BaseException:
+            if noted is not None:
+                self._left.append(noted)
+            raise
+        if noted is not None:
+            noted[0].remove()
+
+    def keep(self, holding: Holding, reason: str) -> str:
+        """Leave the nodes to the user, and return the name by which they are given back.
+
+        :raises TestbedError: when they can't outlive this process; they are still held then.
+        """
+        noted = self._files.get(holding)
+        if noted is None:
+            raise TestbedError("no file tells of them")
+        holding.lease.keep()
+        noted[0].keep(reason)
+        del self._files[holding]
+        return holding.lease.id
+
+    def left_behind(self) -> bool:
+        """Try once more to give back what was not; tell whether something is left, for ``pytest-execo release``."""
+        left, self._left = self._left, []
+        for file, remains in left:
+            self._clean_up(file, remains)
+        return bool(self._left) or self._opened is None
+
+    def _clean_up(self, file: LeaseFile, remains: Mapping[str, Any]) -> None:
+        """After what failed: the file goes when it is sure that nothing was left."""
+        try:
+            if remains:
+                self._testbed.reclaim(remains)
+        except TestbedError:
+            self._left.append((file, remains))
+        else:
+            file.remove()
+
+
+def _name() -> str:
+    return f"{time.strftime('%Y%m%dT%H%M%S', time.gmtime())}-{secrets.token_hex(2)}"

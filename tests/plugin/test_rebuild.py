@@ -1,0 +1,238 @@
+"""Leases that end, nodes that die: what stands on them is built again, and the interrupted trial runs again."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pytest_execo.plugin.outcomes import PENDING_EXIT
+
+pytestmark = [pytest.mark.integration, pytest.mark.slow]
+
+
+def records(pytester: pytest.Pytester) -> list[dict[str, Any]]:
+    """All records, in the order of their attempts."""
+    lines = [
+        json.loads(line)
+        for path in Path(pytester.path).glob("execo-results/*/records/*.jsonl")
+        for line in path.read_text().splitlines()
+    ]
+    return sorted(lines, key=lambda record: str(record["started_at"]))
+
+
+def test_fixtures_of_every_scope_are_built_again_once_for_each_loss(pytester: pytest.Pytester) -> None:
+    pytester.makeconftest(
+        """
+        import os, signal, pytest
+        told = []
+
+        @pytest.fixture(scope="session")
+        def session_one(nodes):
+            told.append("+session"); yield; told.append("-session")
+        @pytest.fixture(scope="package")
+        def package_one(session_one):
+            told.append("+package"); yield; told.append("-package")
+        @pytest.fixture(scope="module")
+        def module_one(package_one):
+            told.append("+module"); yield; told.append("-module")
+        @pytest.fixture(scope="class")
+        def class_one(module_one):
+            told.append("+class"); yield; told.append("-class")
+        @pytest.fixture
+        def function_one(class_one):
+            told.append("+function"); yield; told.append("-function")
+        @pytest.fixture(scope="session")
+        def apart():
+            told.append("+apart"); yield; told.append("-apart")
+        @pytest.fixture(scope="session")
+        def killed(): return []
+
+        def pytest_sessionfinish():
+            print("TOLD", *told)
+        """
+    )
+    pytester.makepyfile(
+        """
+        import os, signal
+        from conftest import told
+        from pytest_execo import sweep
+        class TestIt:
+            @sweep(x=[1, 2, 3])
+            def test_it(self, apart, function_one, lease, nodes, killed, x):
+                told.append(f"test{x}")
+                if x == 2 and not killed:
+                    killed.append(x)
+                    os.kill(lease._client.pid, signal.SIGKILL)
+                nodes.run("true")
+        """
+    )
+    result = pytester.runpytest_subprocess("-s")
+    assert result.parseoutcomes() == {"passed": 3, "interrupted": 1}
+    up = "+session +package +module +class"
+    down = "-class -module -package -session"
+    told = next(line for line in result.outlines if "TOLD" in line).partition("TOLD ")[2]
+    assert told == (
+        f"+apart {up} +function test1 -function +function test2 -function {down} "
+        f"{up} +function test2 -function +function test3 -function {down} -apart"
+    )
+    assert [(r["params"]["x"], r["attempt"], r["outcome"]) for r in records(pytester)] == [
+        (1, 1, "passed"),
+        (2, 1, "pending"),
+        (2, 2, "passed"),
+        (3, 1, "passed"),
+    ]
+    assert "was lost" in records(pytester)[1]["reason"]
+
+
+def test_a_campaign_goes_through_many_leases(pytester: pytest.Pytester) -> None:
+    pytester.makepyfile(
+        """
+        import time, pytest
+        from pytest_execo import sweep
+        @pytest.mark.execo(nodes=2, walltime=5)
+        @sweep(x=range(24))
+        def test_it(nodes, x):
+            nodes.run("true")
+            time.sleep(0.25)
+        """
+    )
+    result = pytester.runpytest_subprocess()
+    outcomes = result.parseoutcomes()
+    # None begins that can't be done before the end; on a busy machine one may take longer than those before.
+    assert outcomes["passed"] == 24
+    assert outcomes.get("interrupted", 0) <= 2
+    result.stdout.fnmatch_lines(["execo: * of the lease are left, the next trial takes *: takes new nodes"])
+    assert result.ret == 0
+
+
+def test_a_failure_of_the_test_itself_is_one(pytester: pytest.Pytester) -> None:
+    pytester.makepyfile(
+        """
+        from pytest_execo import sweep
+        @sweep(x=[1, 2])
+        def test_it(nodes, x): assert x == 1
+        """
+    )
+    result = pytester.runpytest_subprocess()
+    assert result.parseoutcomes() == {"passed": 1, "failed": 1}
+    assert [record["attempt"] for record in records(pytester)] == [1, 1]
+
+
+def test_a_node_that_the_test_switched_off_is_not_blamed(pytester: pytest.Pytester) -> None:
+    pytester.makepyfile(
+        """
+        from pytest_execo import sweep
+        @sweep(x=["power_off", "cut"])
+        def test_it(nodes, x):
+            getattr(nodes[0], x)()
+            assert x == ""
+        def test_after(nodes): nodes[0].power_on(); nodes[0].heal(); nodes.run("true")
+        """
+    )
+    result = pytester.runpytest_subprocess()
+    assert result.parseoutcomes() == {"passed": 1, "failed": 2}
+
+
+def test_a_trial_that_loses_its_nodes_each_time_stays_pending(pytester: pytest.Pytester) -> None:
+    pytester.makepyfile(
+        """
+        import os, signal
+        from pytest_execo import sweep
+        @sweep(x=[1, 2])
+        def test_it(lease, nodes, x):
+            if x == 1:
+                os.kill(lease._client.pid, signal.SIGKILL)
+            nodes.run("true")
+        """
+    )
+    result = pytester.runpytest_subprocess("--execo-rebuilds=2")
+    assert result.parseoutcomes() == {"interrupted": 2, "pending": 1, "passed": 1}
+    assert result.ret == PENDING_EXIT
+    assert [record["outcome"] for record in records(pytester)] == ["pending"] * 3 + ["passed"]
+
+
+# A node that dies by itself: its first process, a child of the manager, is killed; nobody asked the testbed for it.
+DYING = """
+import os, signal, subprocess
+from pytest_execo import sweep
+
+def die(lease):
+    lease.nodes.run("true")
+    asked = subprocess.run(["pgrep", "-P", str(lease._client.pid)], capture_output=True, text=True)
+    os.kill(int(asked.stdout.split()[0]), signal.SIGKILL)
+    while all(node.powered for node in lease.nodes): pass
+
+dead = []
+"""
+
+
+def test_a_spare_node_takes_the_place_of_a_dead_one(pytester: pytest.Pytester) -> None:
+    pytester.makepyfile(
+        DYING
+        + """
+import pytest
+@pytest.fixture(scope="session")
+def names(nodes): return list(nodes.names)
+@pytest.mark.execo(nodes=2, spare=1)
+@sweep(x=[1, 2, 3])
+def test_it(lease, nodes, names, x, trial):
+    assert names == nodes.names and len(names) == 2
+    if x == 2 and not dead:
+        dead.append(lease)
+        die(lease)
+    nodes.run("true")
+    assert not dead or dead[0] is lease, "the same lease"
+"""
+    )
+    result = pytester.runpytest_subprocess()
+    assert result.parseoutcomes() == {"passed": 3, "interrupted": 1}
+    result.stdout.fnmatch_lines(
+        ["execo: node-?.local is not used any more: *", "execo: node-3.local takes the place of node-?.local"]
+    )
+    first, lost, *others = records(pytester)
+    assert first["nodes"] == ["node-1.local", "node-2.local"]
+    assert lost["outcome"] == "pending"
+    assert all("node-3.local" in record["nodes"] for record in others)
+
+
+def test_a_smaller_group_where_the_tests_allow_it(pytester: pytest.Pytester) -> None:
+    pytester.makepyfile(
+        DYING
+        + """
+import pytest
+@pytest.mark.execo(nodes=3, min_nodes=2)
+@sweep(x=[1, 2, 3])
+def test_it(lease, nodes, x):
+    if x == 2 and not dead:
+        dead.append(lease)
+        die(lease)
+    nodes.run("true")
+    assert not dead or dead[0] is lease, "the same lease"
+"""
+    )
+    result = pytester.runpytest_subprocess()
+    assert result.parseoutcomes() == {"passed": 3, "interrupted": 1}
+    result.stdout.fnmatch_lines(["execo: goes on with 2 nodes; the tests allow 2"])
+    assert [len(record["nodes"]) for record in records(pytester)] == [3, 3, 2, 2]
+
+
+def test_a_dead_node_without_a_spare_costs_the_lease(pytester: pytest.Pytester) -> None:
+    pytester.makepyfile(
+        DYING
+        + """
+import pytest
+@pytest.mark.execo(nodes=2)
+@sweep(x=[1, 2, 3])
+def test_it(lease, nodes, x):
+    if x == 2 and not dead:
+        dead.append(lease)
+        die(lease)
+    nodes.run("true")
+    assert not dead or dead[0] is not lease, "another lease"
+"""
+    )
+    result = pytester.runpytest_subprocess()
+    assert result.parseoutcomes() == {"passed": 3, "interrupted": 1}
