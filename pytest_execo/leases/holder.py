@@ -7,7 +7,8 @@ from typing import Any, Protocol
 
 from ..errors import LeaseLost
 from ..testbeds import Lease, Request
-from .pool import Doing, LeasePool, Ready
+from .fitting import Doing, Ready
+from .pool import LeasePool
 
 __all__ = ("Holder", "Lender")
 

@@ -5,22 +5,22 @@ from __future__ import annotations
 import contextlib
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from ..errors import InvalidRequest, LeaseLost, RequestNotMet, TestbedError
 from ..testbeds import Lease, Plan, Request, Testbed
 from ..units import format_duration, iso_date
 from .budget import Budget
-from .durations import Durations
+from .fitting import Doing, Fitting, Ready
 from .holding import Holding
 from .hours import Hours
 from .reserving import Reserver
+from .watch import Watch
 
 if TYPE_CHECKING:
     from .files import LeaseFile
 
-__all__ = ("Doing", "LeasePool", "Ready")
+__all__ = ("LeasePool",)
 
 #: Failures in a row of a group, and losses under one trial, before it is left pending.
 DEFAULT_LIMIT = 3
@@ -28,34 +28,6 @@ DEFAULT_LIMIT = 3
 _PAUSES = (10.0, 60.0, 300.0)
 # A node that was found well, or on which a trial has ended, is not asked again for so many seconds.
 _PROBE_PERIOD = 15.0
-# Leases that a trial has for itself before it is said to take longer than one: the first may have begun badly.
-_WHOLE_LEASES = 2
-# Seconds between two looks of the watch.
-_WATCH_PERIOD = 1.0
-
-
-@dataclass(frozen=True)
-class Doing:
-    """A trial, as far as leases go by it: which, and what takes as long as it does.
-
-    :param params: the parameters as canonical JSON: repetitions take about as long as each other.
-    """
-
-    trial: str
-    test: str
-    params: str
-
-
-@dataclass(frozen=True)
-class Ready:
-    """Whether a trial can begin.
-
-    :param anew: not on these nodes: what stands on them has to end, and nodes to be taken again.
-    :param refused: not in this run, and why.
-    """
-
-    anew: bool = False
-    refused: str | None = None
 
 
 class LeasePool:
@@ -89,7 +61,7 @@ class LeasePool:
         tell: Callable[[str, str, Mapping[str, Any]], None] = lambda kind, text, data: None,
     ) -> None:
         self.testbed: Testbed = testbed
-        self.durations: Durations = Durations()
+        self.fitting: Fitting = Fitting()
         self.budget: Budget = Budget(limit)
         #: Why the lease for a request can't be had: told once, its other tests stay pending.
         self.broken: dict[Request, TestbedError] = {}
@@ -103,12 +75,10 @@ class LeasePool:
         self._plans: dict[Request, Plan] = {}
         self._held: list[Holding] = []
         self._lost: dict[tuple[Request, str], str] = {}
-        #: Trials that had leases for themselves and were not done at their ends: how long those were, seconds.
-        self._outgrown: dict[str, list[float]] = {}
         self._lock = threading.Lock()
         self._locks: dict[object, threading.RLock] = {}
         self._over = threading.Event()
-        self._watch: threading.Thread | None = None
+        self._watch = Watch(self._watched, self._over)
 
     # before the run
 
@@ -178,7 +148,7 @@ class LeasePool:
             else:
                 with self._lock:
                     self._held.append(holding)
-                self._start_watch()
+                self._watch.start()
                 self._note(holding.lease, holding.describe())
                 names = holding.lease.nodes.names
                 self._tell("lease-taken", f"{len(names)} nodes at {self.testbed.site}", {"nodes": names})
@@ -204,42 +174,31 @@ class LeasePool:
         with self._of((request, holder)):
             if request in self.broken:
                 return Ready(refused=str(self.broken[request]).splitlines()[0])
-            if len(leases := self._outgrown.get(doing.trial, ())) >= _WHOLE_LEASES:
-                lease = format_duration(max(leases))
-                return Ready(refused=f"a lease of {lease} was too short for it: ask for more walltime")
-            expected = self.durations.expected(doing.test, doing.params)
+            if (hopeless := self.fitting.hopeless(doing, self._length(request))) is not None:
+                return Ready(refused=hopeless)
             holding = self._mine_or_free(request, holder)
             if holding is None:
-                walltime = self.plan(request).walltime
-                if expected is None or not expected.exact or walltime is None:
-                    return Ready()
-                real = walltime / self.testbed.speed
-                return Ready() if expected.seconds <= real else Ready(refused=_too_long(expected.seconds, real))
+                return Ready()
             if self.lost(request, holder) is not None:
                 return Ready(anew=True)
             if not holding.seen_within(_PROBE_PERIOD) and self.examine(request, holder) is not None:
                 return Ready(anew=True)
-            left = holding.left
-            if left is None or (left > 0 and (expected is None or expected.seconds <= left)):
+            seconds = self.fitting.lacks(doing, holding)
+            # A lease that is new and too short may be long enough for this one: nobody knows better.
+            if seconds is None or holding.fresh:
                 return Ready()
-            seconds = expected.seconds if expected is not None else 0.0
-            if self._extends and holding.extend(max(seconds, self._length(holding))):
+            if self._extends and holding.extend(max(seconds, self._length(request) or 0.0)):
                 return Ready()
-            if not holding.fresh:
-                self.testbed.say(
-                    f"{format_duration(max(0.0, left))} of the lease are left, the next trial takes "
-                    f"{format_duration(seconds)}: takes new nodes"
-                )
-                holding.spent = True
-                return Ready(anew=True)
-            if expected is not None and expected.exact:
-                return Ready(refused=_too_long(seconds, max(0.0, left)))
-            return Ready()
+            left = format_duration(max(0.0, holding.left or 0.0))
+            takes = format_duration(seconds)
+            self.testbed.say(f"{left} of the lease are left, the next trial takes {takes}: takes new nodes")
+            holding.spent = True
+            return Ready(anew=True)
 
-    def _length(self, holding: Holding) -> float:
-        """Seconds, of this machine's clock, that a lease for the request lasts."""
-        walltime = self.plan(holding.request).walltime
-        return 0.0 if walltime is None else walltime / self.testbed.speed
+    def _length(self, request: Request) -> float | None:
+        """Return the seconds, of this machine's clock, that a lease for the request lasts; ``None``: no end."""
+        walltime = self.plan(request).walltime
+        return None if walltime is None else walltime / self.testbed.speed
 
     def lost(self, request: Request, holder: str = "") -> LeaseLost | None:
         """Return an error when the holder's lease is no longer ours, or was not when it was given back."""
@@ -295,7 +254,7 @@ class LeasePool:
 
     def done(self, request: Request, holder: str, doing: Doing, seconds: float, *, failed: bool) -> None:
         """A trial came to its end after so many seconds on the nodes."""
-        self.durations.learn(doing.test, doing.params, seconds)
+        self.fitting.done(doing, seconds)
         self.budget.progressed(request)
         holding = self._mine(request, holder)
         if holding is not None:
@@ -307,9 +266,7 @@ class LeasePool:
         """A trial lost its nodes after so many seconds; tell whether it may run again in this run."""
         holding = self._mine(request, holder)
         if holding is not None and (left := holding.left) is not None and left <= 0:
-            self.durations.cut(doing.test, doing.params, seconds)
-            if holding.fresh:
-                self._outgrown.setdefault(doing.trial, []).append(self._length(holding))
+            self.fitting.cut(doing, seconds, self._length(request) if holding.fresh else None)
         again = self.budget.interrupted(doing.trial)
         return self.budget.failed(request) and again and request not in self.broken
 
@@ -382,8 +339,7 @@ class LeasePool:
     def give_all_back(self) -> None:
         """Release all leases; the first error is raised when all have been tried."""
         self._over.set()
-        if self._watch is not None:
-            self._watch.join()
+        self._watch.join()
         errors: list[TestbedError] = []
         while self._held:
             try:
@@ -393,27 +349,12 @@ class LeasePool:
         if errors and self._reserver.left_behind():
             raise errors[0]
 
-    # the watch
-
-    def _start_watch(self) -> None:
+    def _watched(self) -> None:
         with self._lock:
-            if self._watch is None:
-                self._watch = threading.Thread(target=self._watching, name="pytest-execo leases", daemon=True)
-                self._watch.start()
-
-    def _watching(self) -> None:
-        while not self._over.wait(_WATCH_PERIOD):
-            with self._lock:
-                held = list(self._held)
-            for holding in held:
-                self._look_at(holding)
+            held = list(self._held)
+        for holding in held:
+            self._look_at(holding)
 
     def _of(self, key: object) -> threading.RLock:
         with self._lock:
             return self._locks.setdefault(key, threading.RLock())
-
-
-def _too_long(seconds: float, lease: float) -> str:
-    return (
-        f"takes about {format_duration(seconds)}, and a lease leaves it {format_duration(lease)}: ask for more walltime"
-    )

@@ -202,7 +202,7 @@ class Experiment:
                 again = {trial: attempt for trial, attempt in self._again.items() if trial in todo}
                 self.recording.open(self.workload.planned, again)
                 for test, params, seconds in self.recording.durations():
-                    self.pool.durations.learn(test, params, seconds)
+                    self.pool.fitting.durations.learn(test, params, seconds)
                 self.events.tell("started", f"{self.workload.trials} trials to run", {"trials": self.workload.trials})
                 given = self.settings.retry_budget
                 self._budget = max(10, len(self.workload.planned) // 10) if given is None else given

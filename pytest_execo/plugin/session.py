@@ -6,24 +6,24 @@ that uses nothing of execo meets none of these hooks. Under pytest-xdist each wo
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Generator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from _pytest.runner import runtestprotocol  # there is no public way to run an item again
 
-from ..errors import CampaignError, DeploymentFailed, ExecoError, LeaseLost
-from ..leases.health import lost_hosts
-from ..leases.pool import Doing
+from ..errors import CampaignError, ExecoError
+from ..leases.fitting import Doing
 from ..testbeds import Request
 from . import fixtures
 from .adaptive import Adaptive
+from .blame import Blame, report_lost
 from .items import REQUEST, TRIAL, TrialOf
 from .leases import CurrentLease
-from .outcomes import PendingItems, Verdict, environment_fault, make_pending, make_retried, pending_report
+from .outcomes import PendingItems, make_retried, pending_report
 from .ownership import Ownership
 from .recording import Refusal, Result
+from .running import Following, Running
 from .source import source_digest
 from .usage import asks_for_nodes, uses_nodes
 
@@ -36,68 +36,6 @@ if TYPE_CHECKING:
 __all__ = ("ExperimentSession",)
 
 
-class _Run:
-    """The attempt at a trial that runs now."""
-
-    def __init__(self, identity: TrialOf, trial: Trial, failures: int) -> None:
-        self.identity = identity
-        self.trial = trial
-        self.verdict = Verdict()
-        #: How often the trial had failed in this session before.
-        self.failures = failures
-        #: It has failed, and is to be run again.
-        self.retried = False
-        #: Why it lost its nodes, when it did: no fault of the test.
-        self.lost: str | None = None
-        #: It has lost its nodes, and is to be run again on others.
-        self.rebuilt = False
-        #: The names of the nodes it ran on.
-        self.nodes: list[str] = []
-        self.lease: str | None = None
-        self.started_at = time.time()
-        self._clock = time.monotonic()
-
-    def begin_now(self) -> None:
-        """The nodes are there: what was before was waiting."""
-        self.started_at, self._clock = time.time(), time.monotonic()
-
-    @property
-    def duration(self) -> float:
-        return time.monotonic() - self._clock
-
-    @property
-    def again(self) -> bool:
-        """Whether the same trial is run once more now."""
-        return self.retried or self.rebuilt
-
-    @property
-    def doing(self) -> Doing:
-        return Doing(self.identity.id, self.identity.test, self.identity.params_json)
-
-
-class _Following:
-    """Stands for the next item while it is not known whether that will be the same one again.
-
-    In that case all fixtures but those of the function stay.
-    """
-
-    def __init__(self, run: _Run, item: pytest.Item, nextitem: pytest.Item | None) -> None:
-        self._run = run
-        self._item = item
-        self._nextitem = nextitem
-
-    def __bool__(self) -> bool:
-        return self._run.again or self._nextitem is not None
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._item if self._nextitem is None else self._nextitem, name)
-
-    def listchain(self) -> list[Any]:
-        if self._run.again:
-            return [*self._item.listchain()[:-1], self]
-        return [] if self._nextitem is None else self._nextitem.listchain()
-
-
 class ExperimentSession:
     """Runs the items of one pytest process. The books are kept by the experiment, here or in the controller."""
 
@@ -108,9 +46,10 @@ class ExperimentSession:
         self.ownership: Ownership = Ownership()
         self.pending: PendingItems = PendingItems()
         self.adaptive: Adaptive = Adaptive(experiment)
+        self._blame = Blame(self.lease, experiment.leases)
         #: Items that use nodes and have not run, by what they ask for.
         self.waiting: dict[Request, int] = {}
-        self._run: _Run | None = None
+        self._run: Running | None = None
         self._item: pytest.Item | None = None
         self._deferred: set[pytest.Item] = set()
         self._calling = False
@@ -138,7 +77,7 @@ class ExperimentSession:
             self._tear_down(item, nextitem)
             return True
         item.ihook.pytest_runtest_logstart(nodeid=item.nodeid, location=item.location)
-        again: _Run | None = self._run
+        again: Running | None = self._run
         while again is not None:
             again = self._attempt(item, nextitem, again)
         self._no_longer_waits(item)
@@ -165,7 +104,7 @@ class ExperimentSession:
         if isinstance(taken, Refusal):
             self.adaptive.refused(item, trial)
             return self._refused(item, trial, taken)
-        self._run, self._item = _Run(trial, self._trial(trial, taken), 0), item
+        self._run, self._item = Running(trial, self._trial(trial, taken), 0), item
         return None
 
     def _without_nodes(self, item: pytest.Item) -> str | None:
@@ -231,13 +170,13 @@ class ExperimentSession:
             directory=self.experiment.campaign.trial_directory(trial.id),
         )
 
-    def _attempt(self, item: pytest.Item, nextitem: pytest.Item | None, run: _Run) -> _Run | None:
+    def _attempt(self, item: pytest.Item, nextitem: pytest.Item | None, run: Running) -> Running | None:
         """Make an attempt at the trial and record it; return the next attempt, when there is to be one."""
         self._run = run
         try:
             with self.ownership.of_test():
                 may_be_again = self.experiment.settings.retries or uses_nodes(item)
-                following: Any = _Following(run, item, nextitem) if may_be_again else nextitem
+                following: Any = Following(run, item, nextitem) if may_be_again else nextitem
                 runtestprotocol(item, nextitem=following)
         except BaseException as error:
             run.verdict.pend(f"interrupted: {type(error).__name__}")
@@ -257,7 +196,7 @@ class ExperimentSession:
         if isinstance(taken, Refusal):  # another session was quicker
             return None
         self._item = item
-        return _Run(run.identity, self._trial(run.identity, taken), run.failures + run.retried)
+        return Running(run.identity, self._trial(run.identity, taken), run.failures + run.retried)
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_runtest_makereport(
@@ -273,8 +212,10 @@ class ExperimentSession:
             run.nodes, run.lease = self.lease.lease.nodes.names, self.lease.lease.id or None
             if call.when == "call":
                 self._measure(run, item.stash[REQUEST].metrics, call.start, call.stop)
-        if report.failed and uses_nodes(item) and self._has_lost_nodes(item, run, call):
-            self._report_lost(run, report, call)
+        if report.failed and uses_nodes(item) and self._blame.has_lost_nodes(run, item.stash[REQUEST], call.excinfo):
+            if call.when == "teardown" and call.excinfo is not None:
+                self._warn_of_teardown(call.excinfo)
+            report_lost(run, report)
             return report
         run.verdict.add(report, call)
         # A teardown that fails comes too late: the call has been reported by then.
@@ -285,52 +226,7 @@ class ExperimentSession:
             make_retried(report)
         return report
 
-    def _has_lost_nodes(self, item: pytest.Item, run: _Run, call: pytest.CallInfo[None]) -> bool:
-        """Tell whether a failure comes from nodes that are not there any more, or never came up."""
-        if run.lost is not None:
-            return True
-        request, leases = item.stash[REQUEST], self.experiment.leases
-        reason = self._why_lost(request, call.excinfo)
-        if reason is None:
-            return False
-        run.lost = reason
-        run.rebuilt = leases.broken(request) is None and leases.interrupted(request, run.doing, run.duration)
-        return True
-
-    def _why_lost(self, request: Request, excinfo: pytest.ExceptionInfo[BaseException] | None) -> str | None:
-        leases = self.experiment.leases
-        lost = leases.lost(request)
-        if lost is not None:
-            return str(lost)
-        if self.lease.lease is None or excinfo is None:
-            return None
-        fault = environment_fault(excinfo.value)
-        if isinstance(fault, LeaseLost | DeploymentFailed):
-            leases.condemn(request, str(fault).splitlines()[0])
-            return str(fault).splitlines()[0]
-        # A node that is silent now explains the failure; so does a connection to one of ours that broke.
-        reason = leases.examine(request)
-        if reason is None:
-            broken = lost_hosts(excinfo.value)
-            ours = {*self.lease.lease.nodes.names} - leases.off_on_purpose(request)
-            reason = next((why for host, why in broken.items() if host in ours), None)
-        return reason
-
-    def _report_lost(self, run: _Run, report: pytest.TestReport, call: pytest.CallInfo[None]) -> None:
-        """Say once that the nodes were lost, and nothing of what followed from it."""
-        reason = run.lost or ""
-        if call.when == "teardown" and call.excinfo is not None:
-            self._warn_of_teardown(call.excinfo)
-        if run.verdict.lost:
-            report.outcome, report.longrepr = "passed", None  # told already
-        elif run.rebuilt:
-            make_retried(report, "interrupted")
-        else:
-            make_pending(report, reason)
-        run.verdict.lost = True
-        run.verdict.pend(reason)
-
-    def _measure(self, run: _Run, metrics: Sequence[str], start: float, end: float) -> None:
+    def _measure(self, run: Running, metrics: Sequence[str], start: float, end: float) -> None:
         """Have what the testbed measured meanwhile in the record. What can't be had does not fail a trial."""
         if not metrics or self.lease.lease is None:
             return

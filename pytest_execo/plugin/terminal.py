@@ -47,6 +47,8 @@ def write_line(config: pytest.Config, line: str) -> None:
     capturing = config.pluginmanager.getplugin("capturemanager")
     with capturing.global_and_fixture_disabled() if capturing is not None else contextlib.nullcontext():
         reporter.ensure_newline()
+        if reporter._tw.width_of_current_line:  # a letter that came after a line of ours, which pytest forgets
+            reporter._tw.line()
         reporter.write_line(line)
 
 

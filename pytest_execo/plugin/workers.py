@@ -12,8 +12,8 @@ import pytest
 
 from ..errors import LeaseLost
 from ..hosts import Hosts
+from ..leases.fitting import Doing, Ready
 from ..leases.holder import Lender
-from ..leases.pool import Doing, Ready
 from ..sweeps import Planned
 from ..testbeds import Lease, Plan, Request
 from . import settings

@@ -201,7 +201,7 @@ def test_a_teardown_that_fails_because_the_lease_was_lost_is_not_the_tests_fault
         def service(lease):
             yield
             assert lease.alive(), "gone"
-        @pytest.mark.execo(walltime=0.3)
+        @pytest.mark.execo(walltime=1)
         @sweep(x=[1])
         def test_a(service, lease, x):
             while lease.alive(): time.sleep(0.01)
