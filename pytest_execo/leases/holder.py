@@ -40,8 +40,11 @@ class Lender(Protocol):
     def condemn(self, request: Request, reason: str) -> None:
         """The lease is of no more use."""
 
-    def done(self, request: Request, doing: Doing, seconds: float, *, failed: bool) -> None:
+    def done(self, request: Request, doing: Doing, seconds: float) -> None:
         """A trial came to its end."""
+
+    def failed(self, request: Request) -> None:
+        """A trial has failed on the nodes."""
 
     def interrupted(self, request: Request, doing: Doing, seconds: float) -> bool:
         """A trial lost its nodes; tell whether it may run again in this run."""
@@ -97,9 +100,13 @@ class Holder:
         """See :class:`Lender`."""
         self._pool.condemn(request, self._name, reason)
 
-    def done(self, request: Request, doing: Doing, seconds: float, *, failed: bool) -> None:
+    def done(self, request: Request, doing: Doing, seconds: float) -> None:
         """See :class:`Lender`."""
-        self._pool.done(request, self._name, doing, seconds, failed=failed)
+        self._pool.done(request, self._name, doing, seconds)
+
+    def failed(self, request: Request) -> None:
+        """See :class:`Lender`."""
+        self._pool.failed(request, self._name)
 
     def interrupted(self, request: Request, doing: Doing, seconds: float) -> bool:
         """See :class:`Lender`."""

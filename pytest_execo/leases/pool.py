@@ -252,15 +252,20 @@ class LeasePool:
         holding = self._mine(request, holder)
         return frozenset() if holding is None else holding.lease.off_on_purpose()
 
-    def done(self, request: Request, holder: str, doing: Doing, seconds: float, *, failed: bool) -> None:
+    def done(self, request: Request, holder: str, doing: Doing, seconds: float) -> None:
         """A trial came to its end after so many seconds on the nodes."""
         self.fitting.done(doing, seconds)
         self.budget.progressed(request)
         holding = self._mine(request, holder)
         if holding is not None:
             holding.fresh = False
-            holding.failed |= failed
             holding.was_seen()
+
+    def failed(self, request: Request, holder: str = "") -> None:
+        """A trial has failed on the holder's nodes: they may be worth a look."""
+        holding = self._mine(request, holder)
+        if holding is not None:
+            holding.failed = True
 
     def interrupted(self, request: Request, holder: str, doing: Doing, seconds: float) -> bool:
         """A trial lost its nodes after so many seconds; tell whether it may run again in this run."""

@@ -128,7 +128,7 @@ class Reserver:
         if noted is None:
             raise TestbedError("no file tells of them")
         holding.lease.keep()
-        noted[0].keep(reason)
+        noted[0].keep(reason, holding.lease.end)
         del self._files[holding]
         return holding.lease.id
 

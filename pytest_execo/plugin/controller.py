@@ -33,8 +33,8 @@ _EXPERIMENTS = (
 )  # fmt: skip
 # What they may ask of those who lend nodes.
 _LENDERS = (
-    "broken", "take", "ready", "lost", "examine", "off_on_purpose", "condemn", "done", "interrupted", "measured",
-    "let_go", "give_back",
+    "broken", "take", "ready", "lost", "examine", "off_on_purpose", "condemn", "done", "failed",
+    "interrupted", "measured", "let_go", "give_back",
 )  # fmt: skip
 
 
@@ -100,12 +100,12 @@ class Controller:
     def _answer_campaign(self, worker: str) -> object:
         return self.experiment.campaign
 
-    def _answer_leases(self, worker: str, what: str, arguments: tuple[Any, ...], options: dict[str, Any]) -> object:
+    def _answer_leases(self, worker: str, what: str, arguments: tuple[Any, ...]) -> object:
         from ..leases.holder import Holder
 
         if what not in _LENDERS:
             raise LookupError(what)
-        answer = getattr(Holder(self.experiment.pool, worker), what)(*arguments, **options)
+        answer = getattr(Holder(self.experiment.pool, worker), what)(*arguments)
         return (answer.id, answer.nodes, answer.end) if what == "take" else answer
 
     def _answer_still_waits(self, worker: str, request: Request) -> bool:

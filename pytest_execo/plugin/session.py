@@ -218,6 +218,8 @@ class ExperimentSession:
             report_lost(run, report)
             return report
         run.verdict.add(report, call)
+        if run.verdict.outcome == "failed" and uses_nodes(item):  # before the last test's teardown gives them back
+            self.experiment.leases.failed(item.stash[REQUEST])
         # A teardown that fails comes too late: the call has been reported by then.
         if report.failed and call.when != "teardown" and self.experiment.may_retry(run.failures + 1):
             run.retried = True
@@ -249,9 +251,7 @@ class ExperimentSession:
         if run.verdict.outcome == "pending":
             run.retried = False
         elif uses_nodes(item):
-            self.experiment.leases.done(
-                item.stash[REQUEST], run.doing, run.duration, failed=run.verdict.outcome == "failed"
-            )
+            self.experiment.leases.done(item.stash[REQUEST], run.doing, run.duration)
         result = Result(
             attempt=run.trial.attempt,
             outcome=run.verdict.outcome,

@@ -57,8 +57,8 @@ class RemoteLender:
     def __init__(self, line: Line) -> None:
         self._line = line
 
-    def _ask(self, what: str, *arguments: object, **options: object) -> Any:
-        return self._line.ask("leases", what, arguments, options)
+    def _ask(self, what: str, *arguments: object) -> Any:
+        return self._line.ask("leases", what, arguments)
 
     def broken(self, request: Request) -> str | None:
         """See :class:`Lender`."""
@@ -88,9 +88,13 @@ class RemoteLender:
         """See :class:`Lender`."""
         self._ask("condemn", request, reason)
 
-    def done(self, request: Request, doing: Doing, seconds: float, *, failed: bool) -> None:
+    def done(self, request: Request, doing: Doing, seconds: float) -> None:
         """See :class:`Lender`."""
-        self._ask("done", request, doing, seconds, failed=failed)
+        self._ask("done", request, doing, seconds)
+
+    def failed(self, request: Request) -> None:
+        """See :class:`Lender`."""
+        self._ask("failed", request)
 
     def interrupted(self, request: Request, doing: Doing, seconds: float) -> bool:
         """See :class:`Lender`."""

@@ -8,13 +8,14 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from pytest_execo.cli import main
 from pytest_execo.emulator.testbed import EmulatorTestbed
 from pytest_execo.leases.files import LeaseBook
 
@@ -51,15 +52,26 @@ sys.stdin.read()
 """
 
 
-@pytest.fixture
-def cli(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
-    """Runs ``pytest-execo`` with lease files of the test's own."""
+@dataclass(frozen=True)
+class Done:
+    returncode: int
+    stdout: str
+    stderr: str
 
-    def run(*arguments: str) -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, "-m", "pytest_execo", *arguments]
-        return subprocess.run(
-            command, capture_output=True, text=True, timeout=60, env=_environment(tmp_path), stdin=subprocess.DEVNULL
-        )
+
+@pytest.fixture
+def cli(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Callable[..., Done]:
+    """Runs ``pytest-execo`` with lease files of the test's own."""
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+
+    def run(*arguments: str) -> Done:
+        if arguments[0] == "shell":  # becomes another program
+            command = [sys.executable, "-m", "pytest_execo", *arguments]
+            done = subprocess.run(command, capture_output=True, text=True, timeout=60, stdin=subprocess.DEVNULL)
+            return Done(done.returncode, done.stdout, done.stderr)
+        capfd.readouterr()
+        code = main(arguments)
+        return Done(code, *capfd.readouterr())
 
     return run
 
@@ -113,7 +125,7 @@ def commands_with(word: str) -> list[int]:
     return found
 
 
-Cli = Callable[..., subprocess.CompletedProcess[str]]
+Cli = Callable[..., Done]
 Controller = Callable[..., subprocess.Popen[str]]
 
 
@@ -184,24 +196,31 @@ def test_a_living_run_is_left_alone(cli: Cli, controller: Controller) -> None:
 # jobs
 
 
-@pytest.fixture
-def emulator() -> Iterator[dict[str, str]]:
-    """``pytest-execo emulator`` in a process of its own: where it is, and its key."""
+@contextlib.contextmanager
+def _emulator() -> Iterator[tuple[subprocess.Popen[str], dict[str, str]]]:
+    """``pytest-execo emulator`` in a process of its own, and the options that lead there."""
     with subprocess.Popen(
         [sys.executable, "-m", "pytest_execo", "emulator", "--speed=600"], stdout=subprocess.PIPE, text=True
     ) as process:
         assert process.stdout is not None
         uri, key = (process.stdout.readline().split()[1] for _ in range(2))
         try:
-            yield {"uri": uri, "key": key, "pid": str(process.pid)}
+            yield process, {"uri": uri, "key": key, "walltime": "100:00:00"}
         finally:
             process.terminate()
             process.wait(60)
 
 
+@pytest.fixture(scope="module")
+def emulator() -> Iterator[dict[str, str]]:
+    """The options that lead to an emulator. Shared: leave no job there."""
+    with _emulator() as (_, options):
+        yield options
+
+
 @pytest.fixture
 def jobs(emulator: dict[str, str]) -> Callable[[], list[str]]:
-    """States of the jobs at Lyon that are not over."""
+    """States of the jobs that are not over."""
     testbed = EmulatorTestbed("lyon", options={"uri": emulator["uri"], "key": emulator["key"]})
 
     def states() -> list[str]:
@@ -221,10 +240,9 @@ def test_no_job_is_left(
     eventually: Eventually,
     when: str,
 ) -> None:
-    options = {"uri": emulator["uri"], "key": emulator["key"], "walltime": "300:00:00"}
-    other = controller("emulator", "nancy", options)
+    other = controller("emulator", "nancy", emulator)
     said(other)
-    process = controller("emulator", "lyon", options, when)
+    process = controller("emulator", "lyon", emulator, when)
     if when == "killed after":
         said(process)
         killed(process)
@@ -244,6 +262,20 @@ def test_no_job_is_left(
     assert list(book.directory.iterdir()) == []
 
 
+def test_kept_jobs_go_on_and_are_entered(
+    cli: Cli, controller: Controller, emulator: dict[str, str], jobs: Callable[[], list[str]], eventually: Eventually
+) -> None:
+    process = controller("emulator", "lyon", emulator, "keep")
+    lease = said(process)
+    assert process.wait(30) == 0
+    node = lease["nodes"][0]
+    assert cli("shell", node.partition(".")[0], "echo", "here").stdout == "here\n"
+    assert cli("release").stdout == "nothing to give back\n"
+    assert jobs() == ["running"]
+    assert cli("release", "--all").stdout.endswith("at lyon deleted\n")
+    eventually(lambda: jobs() == [])
+
+
 def test_two_releases_at_once(
     controller: Controller,
     emulator: dict[str, str],
@@ -251,8 +283,7 @@ def test_two_releases_at_once(
     eventually: Eventually,
     tmp_path: Path,
 ) -> None:
-    options = {"uri": emulator["uri"], "key": emulator["key"], "walltime": "300:00:00"}
-    processes = [controller("emulator", "lyon", options) for _ in range(2)]
+    processes = [controller("emulator", "lyon", emulator) for _ in range(2)]
     for process in processes:
         said(process)
     for process in processes:
@@ -268,17 +299,11 @@ def test_two_releases_at_once(
     eventually(lambda: jobs() == [])
 
 
-def test_an_emulator_that_has_ended_has_taken_all_with_it(
-    cli: Cli, controller: Controller, emulator: dict[str, str], book: LeaseBook
-) -> None:
-    process = controller("emulator", "lyon", {"uri": emulator["uri"], "key": emulator["key"]})
-    said(process)
-    killed(process)
-    os.kill(int(emulator["pid"]), signal.SIGTERM)
-    deadline = time.monotonic() + 30
-    while commands_with("pytest_execo\0emulator\0--speed=600"):
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
+def test_an_emulator_that_has_ended_has_taken_all_with_it(cli: Cli, controller: Controller, book: LeaseBook) -> None:
+    with _emulator() as (_, options):
+        process = controller("emulator", "lyon", options)
+        said(process)
+        killed(process)
     released = cli("release")
     assert (released.returncode, released.stderr) == (0, "")
     assert released.stdout.endswith("nothing was left\n")

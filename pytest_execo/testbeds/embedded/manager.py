@@ -188,7 +188,8 @@ class _Manager:
             return
         if not data:
             self._selector.unregister(0)
-            self._ended = not self._kept
+            if not self._kept:
+                self._ended = True
             return
         *lines, self._input = (self._input + data).split(b"\n")
         for line in lines:

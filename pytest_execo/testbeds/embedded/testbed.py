@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import os
 import sys
 import time
+import weakref
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import TracebackType
@@ -163,6 +165,11 @@ class EmbeddedLease(Lease):
             for node in client.ready["nodes"]
         )
 
+    @property
+    def names(self) -> list[str]:
+        """The names of all its nodes, whichever are used."""
+        return [node["name"] for node in self._client.ready["nodes"]]
+
     def alive(self) -> bool:
         """Tell whether the node manager runs and the end has not come."""
         return self._client.alive() and (self.end is None or time.time() < self.end)
@@ -217,6 +224,7 @@ class EmbeddedTestbed(Testbed):
         self.capacity: int = DEFAULT_CAPACITY if nodes is None else nodes
         self._isolation = isolation
         self._disk = parse_size(disk)
+        self._leases: weakref.WeakSet[EmbeddedLease] = weakref.WeakSet()
 
     @classmethod
     def sites(cls) -> Sequence[str]:
@@ -253,8 +261,9 @@ class EmbeddedTestbed(Testbed):
         if plan.unmet:
             raise RequestNotMet(plan.unmet)
         end = None if plan.walltime is None else time.time() + plan.walltime
+        numbers = self._numbers(plan.nodes)
         settings = {
-            "names": [f"node-{number}.{self.site}" for number in range(1, plan.nodes + 1)],
+            "names": [f"node-{number}.{self.site}" for number in numbers],
             "isolation": self._isolation,
             "disk": self._disk,
             "lifetime": plan.walltime,
@@ -263,7 +272,15 @@ class EmbeddedTestbed(Testbed):
             client = Client(settings, remember)
         except OSError as error:  # no room for its directory, no more processes
             raise ReservationFailed(f"{self.site}: the nodes could not be started: {error}") from error
-        return EmbeddedLease(client, self.site, end)
+        lease = EmbeddedLease(client, self.site, end)
+        self._leases.add(lease)
+        return lease
+
+    def _numbers(self, count: int) -> list[int]:
+        """Return the lowest numbers that no node has which is ours now: leases side by side have different nodes."""
+        used = {name for lease in self._leases if lease.alive() for name in lease.names}
+        free = (number for number in itertools.count(1) if f"node-{number}.{self.site}" not in used)
+        return list(itertools.islice(free, count))
 
     def reclaim(self, remains: Mapping[str, Any]) -> Sequence[str]:
         """End the node manager of a lease that its controller did not release, and remove its directory.

@@ -287,3 +287,28 @@ def test_a_controller_that_dies_while_it_starts_a_manager(tmp_path: Path) -> Non
     result = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, env=_package_path(), timeout=60)
     assert (result.returncode, result.stdout) == (0, b"")
     assert not list(tmp_path.iterdir())
+
+
+def test_a_kept_lease_is_used_and_released_as_before(reserve: Callable[..., EmbeddedLease]) -> None:
+    lease = reserve(1)
+    assert lease.end is None
+    before = time.time()
+    lease.keep()
+    assert lease.end is not None
+    assert before + 8 * 3600 <= lease.end + 1 <= time.time() + 8 * 3600 + 2
+    assert lease.alive()
+    lease.nodes.run("true")
+    lease.release()
+    assert not os.path.exists(lease.directory)
+    with pytest.raises(LeaseLost):
+        lease.keep()
+
+
+def test_a_kept_lease_ends_with_its_walltime(
+    reserve: Callable[..., EmbeddedLease], eventually: Callable[[Callable[[], Any]], Any]
+) -> None:
+    lease = reserve(1, walltime=1.0)
+    end = lease.end
+    lease.keep()
+    assert lease.end == end
+    eventually(lambda: not os.path.exists(lease.directory))
