@@ -9,6 +9,7 @@ import threading
 from pathlib import Path
 from typing import Any
 
+from ..errors import InvalidRequest
 from .printing import say
 
 __all__ = ("add_parser",)
@@ -35,7 +36,10 @@ def _run(options: argparse.Namespace) -> int:
     given = {name: getattr(options, name) for name in ("speed", "seed", "faults")}
     if options.reference is not None:
         given["reference"] = str(Path(options.reference))
-    testbed = EmulatorTestbed("lyon", options=given, port=options.port, account=DEFAULT_ACCOUNT)
+    try:
+        testbed = EmulatorTestbed("lyon", options=given, port=options.port, account=DEFAULT_ACCOUNT)
+    except InvalidRequest as error:  # said of pytest's options
+        raise InvalidRequest(str(error).replace("--execo-option=", "--")) from None
     ended = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     try:

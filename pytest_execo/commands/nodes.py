@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import argparse
+import select
 import signal
 import sys
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from . import asking
 from .printing import say
+
+if TYPE_CHECKING:
+    from ..leases.files import LeaseFile
+    from ..testbeds import Request, Testbed
 
 __all__ = ("add_parser",)
 
@@ -21,26 +26,39 @@ def add_parser(commands: Any) -> None:
 
 
 def _run(options: argparse.Namespace) -> int:
+    from ..leases.pool import LeasePool
+
     request = asking.request(options)
     testbed = asking.testbed(options)
     testbed.say = lambda line: say(line)
     # SIGTERM, as Ctrl-C, ends in a release.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
-    lease = None
+    pool = LeasePool(testbed, opened=lambda asked: _file(testbed, asked), limit=0)
     try:
-        lease = testbed.reserve(request)
-        if request.environment is not None:
-            lease.deploy(request.environment)
+        lease = pool.take(request)
         config = getattr(lease, "ssh_config", None)
         for node in lease.nodes:
-            say(f"ssh -F {config} {node.name}" if config is not None else f"ssh {node.address}")
+            say(f"ssh -F {config} {node.name}" if config is not None else f"pytest-execo shell {node.name}")
         say("Ctrl-C, or end of input, gives them back.")
-        while sys.stdin.readline():
-            pass
+        while (lost := pool.lost(request)) is None:
+            if select.select([sys.stdin], [], [], 1.0)[0] and not sys.stdin.readline():
+                return 0
+        raise lost
     except KeyboardInterrupt:
-        pass
+        return 0
     finally:
-        if lease is not None:
-            lease.release()
+        pool.give_all_back()
         testbed.close()
-    return 0
+
+
+def _file(testbed: Testbed, request: Request) -> LeaseFile:
+    from ..leases.files import LeaseBook
+
+    return LeaseBook().open(
+        testbed=testbed.name,
+        site=testbed.site,
+        options=testbed.options,
+        campaign=None,
+        session="pytest-execo nodes",
+        walltime=request.walltime,
+    )

@@ -60,13 +60,15 @@ def _run(options: argparse.Namespace) -> int:
                     "walltime": plan.walltime,
                     "unmet": plan.unmet,
                     "notes": plan.notes,
+                    **({"gantt": picture} if options.gantt == "-" else {}),
                 },
                 indent=2,
             )
         )
     else:
         say(*_lines(testbed, plan))
-    _draw(options, picture)
+    if not (options.json and options.gantt == "-"):
+        _draw(options, picture)
     return _DOES_NOT_FIT if plan.unmet else 0
 
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import threading
+import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from ..errors import InvalidRequest, LeaseLost, RequestNotMet, TestbedError
+from ..errors import ApiError, InvalidRequest, LeaseLost, RequestNotMet, TestbedError
 from ..testbeds import Lease, Plan, Request, Testbed
 from ..units import format_duration, iso_date
 from .budget import Budget
@@ -73,6 +74,8 @@ class LeasePool:
         self._note = note
         self._tell = tell
         self._plans: dict[Request, Plan] = {}
+        #: What is said of all requests since the testbed did not answer.
+        self._silent: Plan | None = None
         self._held: list[Holding] = []
         self._lost: dict[tuple[Request, str], str] = {}
         self._lock = threading.Lock()
@@ -86,11 +89,14 @@ class LeasePool:
         """Return the testbed's plan, asked once for each request."""
         with self._of(request):
             if request not in self._plans:
-                try:
-                    plan = self.testbed.plan(self._reserver.asked(request))
-                except TestbedError as error:
-                    reason = str(error).splitlines()[0]
-                    plan = Plan(request.nodes or 0, None, request.walltime, (reason,))
+                plan = self._silent
+                if plan is None:
+                    try:
+                        plan = self.testbed.plan(self._reserver.asked(request))
+                    except TestbedError as error:
+                        plan = Plan(request.nodes or 0, None, request.walltime, (str(error).splitlines()[0],))
+                        if isinstance(error, ApiError) and error.may_pass:
+                            self._silent = plan
                 self._plans[request] = plan
             return self._plans[request]
 
@@ -214,7 +220,9 @@ class LeasePool:
         """Notice that a lease is lost: once, whoever sees it first."""
         if holding.lost is not None or holding.lease.alive():
             return
-        reason = f"the lease on {self.testbed.site} was lost: its nodes are gone"
+        over = holding.lease.end is not None and time.time() >= holding.lease.end - 1.0
+        why = "its walltime is over" if over else "its nodes are gone"
+        reason = f"the lease on {self.testbed.site} was lost: {why}"
         with self._lock:
             first = holding.is_lost(reason)
         if not first:

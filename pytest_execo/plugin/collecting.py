@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from ..errors import CampaignError, InvalidInput
+from ..errors import CampaignError, InvalidInput, InvalidRequest
 from ..sweeps import Planned
 from ..testbeds import Request
 from .experiment import Experiment, Group, Workload
-from .items import REQUEST, TRIAL, About, Reader, TrialOf
+from .items import REQUEST, TRIAL, About, Reader, TrialOf, located
 from .session import ExperimentSession
 from .source import source_digest
-from .usage import uses_execo
+from .usage import asks_for_nodes, needs_environment, uses_execo
 
 if TYPE_CHECKING:
     from .workers import RemoteExperiment
@@ -64,6 +64,9 @@ def _begin(
             item.stash[REQUEST], _ = reader.request(item)
         except InvalidInput as error:
             lines.append(str(error))
+            continue
+        if needs_environment(item) and item.stash[REQUEST].environment is None:
+            lines.append(located(item, "the fixture deployed needs an environment: execo(environment='debian12-min')"))
         if not lines and reader.about(item).sweep is None and item.get_closest_marker("execo_sweep"):
             lines.append(f"{item.nodeid}: @sweep is for functions and methods that pytest can parametrize")
     if lines:
@@ -74,11 +77,26 @@ def _begin(
         left_out = _select(self, items, mine, reader)
     except (InvalidInput, CampaignError) as error:
         raise pytest.UsageError(str(error)) from None
+    lines = _refused([item for item in items if TRIAL in item.stash], experiment)
+    if lines:
+        raise pytest.UsageError("\n".join(lines))
     if left_out:
         session.config.hook.pytest_deselected(items=left_out)
     for plugin in self.plugins:
         session.config.pluginmanager.register(plugin)
     return self
+
+
+def _refused(items: Sequence[pytest.Item], experiment: Experiment | RemoteExperiment) -> list[str]:
+    """Return what is wrong with requests in the eyes of the testbed, which knows its properties, for instance."""
+    first = {item.stash[REQUEST]: item for item in reversed(items) if asks_for_nodes(item)}
+    lines = []
+    for request, item in first.items():
+        try:
+            experiment.plan(request)
+        except InvalidRequest as error:
+            lines.append(located(item, str(error)))
+    return lines
 
 
 def _select(
@@ -160,6 +178,7 @@ def _groups(items: Sequence[pytest.Item], reader: Reader, leases: int) -> Iterab
         yield Group(
             request=request_,
             trials=tuple(item.stash[TRIAL].id for _, item in group),
+            tests=tuple(dict.fromkeys(item.stash[TRIAL].test for _, item in group)),
             places=tuple(place for place, _ in group),
             using=tuple(place for place, item in group if reader.about(item).uses_nodes),
             workers=_workers(request_, test, 1 if request_ in adaptive else leases),

@@ -47,6 +47,7 @@ class Group:
 
     :param request: what they ask for; ``None``: no nodes.
     :param trials: the ids of their trials, in order.
+    :param tests: the names of their tests.
     :param places: their numbers among the items of the run.
     :param using: the numbers of those that use a fixture which stands on nodes.
     :param workers: how many processes may run them, each on a lease of its own; ``None``: any number.
@@ -54,6 +55,7 @@ class Group:
 
     request: Request | None
     trials: tuple[str, ...]
+    tests: tuple[str, ...]
     places: tuple[int, ...]
     using: tuple[int, ...]
     workers: int | None

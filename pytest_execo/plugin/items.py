@@ -18,7 +18,7 @@ from ..testbeds.needs import request_of
 from .generation import Swept, swept
 from .usage import uses_nodes
 
-__all__ = ("REQUEST", "TRIAL", "About", "Reader", "TrialOf", "test_name", "trial_at")
+__all__ = ("REQUEST", "TRIAL", "About", "Reader", "TrialOf", "located", "test_name", "trial_at")
 
 #: What the item asks the testbed for.
 REQUEST: pytest.StashKey[Request] = pytest.StashKey()
@@ -108,15 +108,16 @@ def _request(item: pytest.Item, marks: list[pytest.Mark]) -> Request:
             wanted.setdefault(key, value)
         if mark.args:
             raise InvalidRequest(
-                _at(item, f"@pytest.mark.execo({mark.args[0]!r}): write a keyword, nodes=2 for instance")
+                located(item, f"@pytest.mark.execo({mark.args[0]!r}): write a keyword, nodes=2 for instance")
             )
     try:
         return request_of(wanted)
     except InvalidRequest as error:
-        raise InvalidRequest(_at(item, str(error))) from None
+        raise InvalidRequest(located(item, str(error))) from None
 
 
-def _at(item: pytest.Item, message: str) -> str:
+def located(item: pytest.Item, message: str) -> str:
+    """Return a message that begins with the place of a test."""
     path, line, _ = item.location
     return f"{path}:{(line or 0) + 1}: {message}"
 

@@ -84,7 +84,8 @@ def plan_lines(config: pytest.Config, experiment: Experiment) -> list[str]:
             continue
         plan = experiment.plan(group.request)
         if plan.unmet:
-            lines += [f"execo: {_count(len(group.trials), 'trial')} can't run: {reason}" for reason in plan.unmet]
+            which = f"{_count(len(group.trials), 'trial')} of {_names(group.tests)}"
+            lines += [f"execo: {which} can't run: {reason}" for reason in plan.unmet]
         elif settings.plan:
             lines.append(f"execo: {_count(len(group.trials), 'trial')} on {_place(group.request, plan)}")
         lines += [line for line in (f"execo: note: {note}" for note in plan.notes) if line not in lines]
@@ -177,6 +178,11 @@ def _short(program: str) -> str:
 def _relative(config: pytest.Config, path: Path) -> str:
     relative = os.path.relpath(path, config.invocation_params.dir)
     return str(path) if relative.startswith("..") else relative
+
+
+def _names(tests: Sequence[str]) -> str:
+    more = f" and {len(tests) - 2} more" if len(tests) > 2 else ""
+    return ", ".join(test.rpartition("::")[2] for test in tests[:2]) + more
 
 
 def _count(number: int, noun: str) -> str:

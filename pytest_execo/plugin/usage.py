@@ -6,7 +6,7 @@ import pytest
 
 from . import fixtures
 
-__all__ = ("asks_for_nodes", "uses_execo", "uses_nodes")
+__all__ = ("asks_for_nodes", "needs_environment", "uses_execo", "uses_nodes")
 
 _MARKERS = frozenset(("execo", "execo_sweep", "execo_trial"))
 # Fixtures that can't be had without nodes.
@@ -30,6 +30,11 @@ def asks_for_nodes(item: pytest.Item) -> bool:
 def uses_nodes(item: pytest.Item) -> bool:
     """Tell whether the item needs nodes reserved, that is, a fixture that stands on them."""
     return any(_asks_for(item, name) for name in _ON_NODES)
+
+
+def needs_environment(item: pytest.Item) -> bool:
+    """Tell whether the item asks for deployed nodes, which its marker has to say of what."""
+    return _asks_for(item, "deployed")
 
 
 def _asks_for(item: pytest.Item, name: str) -> bool:

@@ -6,6 +6,7 @@ Mappings and lists become tuples, because tests with equal requests share one le
 from __future__ import annotations
 
 import datetime as dt
+import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -129,7 +130,7 @@ def _vlan(value: object) -> str | None:
     if isinstance(value, bool):
         return _VLANS[0] if value else None
     if value not in _VLANS:
-        raise ValueError(f"write True or one of {', '.join(_VLANS)}")
+        raise ValueError(f"write {', '.join(_VLANS)}, or True for the first one")
     return str(value)
 
 
@@ -152,7 +153,12 @@ def _start(value: object) -> float:
 def _monitor(value: object) -> str | None:
     if isinstance(value, bool):
         return "" if value else None
-    return _text("True or a regular expression of metrics' names")(value)
+    pattern = _text("True or a regular expression of metrics' names")(value)
+    try:
+        re.compile(pattern)
+    except re.error as error:
+        raise ValueError(f"no regular expression: {error}; write True or one of metrics' names") from None
+    return pattern
 
 
 #: The keywords, and what checks each.

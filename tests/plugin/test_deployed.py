@@ -29,8 +29,8 @@ def test_on_this_machine_nodes_are_what_they_are_and_it_is_said(pytester: pytest
 def test_without_an_environment_there_are_no_deployed_nodes(pytester: pytest.Pytester) -> None:
     pytester.makepyfile("def test_it(deployed): pass")
     result = pytester.runpytest_inprocess()
-    result.assert_outcomes(errors=1)
-    result.stdout.fnmatch_lines(["*the fixture deployed needs an environment: execo(environment='debian12-min')"])
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines(["*.py:1: the fixture deployed needs an environment: execo(environment='debian12-min')"])
 
 
 @pytest.mark.parametrize(
@@ -46,7 +46,7 @@ def test_what_would_change_the_experiment_is_pending(pytester: pytest.Pytester, 
     pytester.makepyfile(f"import pytest\n@pytest.mark.execo({marker})\ndef test_it(nodes): pass")
     result = pytester.runpytest_inprocess("--execo-plan")
     assert result.ret == 75
-    result.stdout.fnmatch_lines([f"execo: 1 trial can't run: {reason}"])
+    result.stdout.fnmatch_lines([f"execo: 1 trial of test_it can't run: {reason}"])
 
 
 @pytest.mark.parametrize(

@@ -58,7 +58,7 @@ def test_a_plan_reserves_nothing(pytester: pytest.Pytester) -> None:
     result.stdout.fnmatch_lines(
         [
             "execo: 3 trials on 2 nodes, walltime 30 min 00 s, start now",
-            "execo: 1 trial can't run: asks for 7 nodes of taurus, 6 meet the request",
+            "execo: 1 trial of test_seven can't run: asks for 7 nodes of taurus, 6 meet the request",
         ]
     )
     assert not Path(pytester.path, "execo-results").exists()

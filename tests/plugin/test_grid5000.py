@@ -77,7 +77,7 @@ def test_a_wrong_password_leaves_trials_pending(
     pytester.makepyfile(TEST)
     result = pytester.runpytest_subprocess("--execo-site=lyon", "--execo-plan")
     assert result.ret == 75
-    result.stdout.fnmatch_lines(["execo: 1 trial can't run: Authorization Required: user or password are wrong*"])
+    result.stdout.fnmatch_lines(["execo: 1 trial of test_it can't run: Authorization Required: user or password are wrong*"])
     assert "mistyped-one" not in result.stdout.str() + result.stderr.str()
 
 

@@ -30,7 +30,7 @@ def test_more_nodes_than_there_are(pytester: pytest.Pytester) -> None:
     outcomes = result.parseoutcomes()
     assert outcomes == {"passed": 1, "pending": 1}
     assert result.ret == PENDING_EXIT
-    result.stdout.fnmatch_lines(["execo: 1 trial can't run: asks for 3 nodes, local has 2"])
+    result.stdout.fnmatch_lines(["execo: 1 trial of test_* can't run: asks for 3 nodes, local has 2"])
     assert result.stdout.lines[-1].startswith("execo: 1 trial left; to go on: ")
 
 
@@ -49,8 +49,8 @@ def test_a_marker_asks_for_nodes_without_any_fixture(pytester: pytest.Pytester) 
     assert result.ret == PENDING_EXIT
     result.stdout.fnmatch_lines_random(
         [
-            "execo: 1 trial can't run: asks for 3000 nodes, local has 256",
-            "execo: 1 trial can't run: asks for cluster 'taurus', local has no clusters",
+            "execo: 1 trial of test_* can't run: asks for 3000 nodes, local has 256",
+            "execo: 1 trial of test_* can't run: asks for cluster 'taurus', local has no clusters",
         ]
     )
 
@@ -88,7 +88,7 @@ def test_plan(pytester: pytest.Pytester) -> None:
             "execo: 5 trials on 2 nodes, walltime 1 h 30 min, start now",
             "execo: 1 trial on 1 node, no walltime, start now",
             "execo: 1 trial without nodes",
-            "execo: 1 trial can't run: asks for 300 nodes, local has 256",
+            "execo: 1 trial of test_* can't run: asks for 300 nodes, local has 256",
         ]
     )
     assert result.parseoutcomes() == {}

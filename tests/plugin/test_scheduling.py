@@ -65,7 +65,7 @@ class Plain:
 def group(places: Sequence[int], nodes: int | None, *, workers: int | None = 1) -> Group:
     request = None if nodes is None else Request(nodes=nodes)
     using = tuple(places) if nodes is not None else ()
-    return Group(request, tuple(f"t{place}" for place in places), tuple(places), using, workers)
+    return Group(request, tuple(f"t{place}" for place in places), ("test_it",), tuple(places), using, workers)
 
 
 def begun(groups: Sequence[Group] | None, items: int, workers: int) -> tuple[GroupScheduling, list[Worker], Plain]:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from ...connectors.host_keys import ACCEPT_NEW, host_keys
 from ...errors import ApiError, InvalidRequest, RequestNotMet, ReservationFailed, TestbedError
 from ...hosts import Host, Hosts
-from ...units import parse_duration
+from ...units import format_duration, iso_date, parse_duration
 from ..contract import Plan, Remember, Request, Testbed, ignore
 from .lease import Grid5000Lease
 from .sites import SITES
@@ -37,6 +37,10 @@ _DEFAULT_WAIT = "12:00:00"
 _SSH_TIMEOUT = 300.0
 # How far the earliest slot is looked for: as far as execo looks.
 _WINDOW = 28 * 86400.0
+# A date so many seconds ago is now.
+_PAST = 60.0
+# Seconds for deleted jobs to end.
+_ENDS = 120.0
 
 
 class Grid5000Testbed(Testbed):
@@ -72,6 +76,8 @@ class Grid5000Testbed(Testbed):
         self._default_walltime = self._duration("walltime", _DEFAULT_WALLTIME)
         self._wait = self._duration("wait", _DEFAULT_WAIT)
         self._document = self._given_reference()
+        #: Jobs that were deleted and may not be over: number → site.
+        self._deleted: dict[int, str] = {}
         #: Who we are.
         self.credentials: Credentials = self._who()
 
@@ -168,6 +174,10 @@ class Grid5000Testbed(Testbed):
             return Plan(nodes, None, request.walltime, tuple(unmet))
         notes = [f"{part.site}: {', '.join(f'{n} of {c}' for c, n in part.clusters.items())}" for part in grid.sites]
         taken = {cluster: count for part in grid.sites for cluster, count in part.clusters.items()}
+        if request.start is not None and request.start < self.waiting.clock() - _PAST:
+            notes.append(f"the date {iso_date(request.start)} has passed: as soon as possible")
+        elif request.start is None and grid.start > self.waiting.clock() + self._wait:
+            notes.append(f"longer than is waited for, {format_duration(self._wait)}: --execo-wait says how long")
         notes += over_quota(request, self.reference, taken, grid.start, grid.end)
         start = self.real_date(max(grid.start, self.waiting.clock()))
         return Plan(nodes, start, request.walltime, (), tuple(notes))
@@ -179,7 +189,11 @@ class Grid5000Testbed(Testbed):
         request = self._completed(request)
         unmet, grid = self._grid_plan(request)
         draw = gantt_svg if svg else gantt_text
-        return draw(self._occupations(request), None if unmet else grid)
+        now = self.waiting.clock()
+        # As far as what is asked for, and as long again, so that its surroundings can be seen; a day at least.
+        end = now if grid is None or unmet else grid.end
+        window = (now, now + min(_WINDOW, max(86400.0, 2 * (end - now))))
+        return draw(self._occupations(request), None if unmet else grid, window=window)
 
     def reserve(self, request: Request, *, remember: Remember = ignore) -> Grid5000Lease:
         """Submit a job to each site of the plan, wait until all run, and return the lease.
@@ -197,7 +211,9 @@ class Grid5000Testbed(Testbed):
         else:
             jobs, keep = self._submit(request, remember), False
         try:
-            running = wait_for_start(self.client, jobs, waiting=self.waiting.until(self._wait), progress=self.say)
+            ahead = 0.0 if request.start is None else max(0.0, request.start - self.waiting.clock())
+            patience = self.waiting.until(ahead + self._wait)
+            running = wait_for_start(self.client, jobs, waiting=patience, progress=self.say)
             return self._lease(self, request, running, keep=keep)
         except BaseException:
             if not keep:
@@ -271,7 +287,10 @@ class Grid5000Testbed(Testbed):
             return lines, None
         assert request.walltime is not None
         now = self.waiting.clock()
-        begin = now if request.start is None else max(now, self.emulated_date(request.start))
+        begin = now if request.start is None else max(now, request.start)
+        if begin - now > _WINDOW:
+            days = f"{_WINDOW / 86400:g} days"
+            return [f"asks for {iso_date(begin)}, and no more than {days} ahead are looked at"], None
         grid = plan(
             candidates(request, self.reference, sites),
             {name: cluster.site for name, cluster in self.reference.clusters.items() if cluster.site in sites},
@@ -279,7 +298,7 @@ class Grid5000Testbed(Testbed):
             wanted_of(request, self.reference, self.site),
             request.walltime,
             not_before=begin,
-            window=_WINDOW - (begin - now),
+            window=_WINDOW + request.walltime - (begin - now),
             vlan=request.vlan,
             subnets=request.subnets,
             allowed=functools.partial(forbidden, request),
@@ -293,8 +312,21 @@ class Grid5000Testbed(Testbed):
 
         now = self.waiting.clock()
         statuses = {site: self.client.status(site) for site in self._sites(request)}
-        window = (now, now + _WINDOW)
-        return occupation(statuses, window, ignore_besteffort="besteffort" not in request.types, disks=request.disks)
+        window = (now, now + _WINDOW + (request.walltime or 0.0))
+        besteffort = "besteffort" in request.types
+        return occupation(statuses, window, ignore_besteffort=not besteffort, disks=request.disks, ended=self._deleted)
+
+    def deleted(self, jobs: Mapping[str, Job]) -> None:
+        """Take note of jobs that were just deleted: what they hold is free in a moment, whatever the status says."""
+        self._deleted.update({job.id: site for site, job in jobs.items()})
+
+    def _wait_for_ends(self) -> None:
+        """Wait for the ends of jobs that were deleted: OAR refuses a date at which they may still hold nodes."""
+        waiting = self.waiting.until(_ENDS)
+        for number, site in list(self._deleted.items()):
+            while not self.client.job(site, number).is_over and waiting.pause(2.0):
+                pass
+            del self._deleted[number]
 
     def _found(self, request: Request) -> dict[str, Job] | None:
         """Return the jobs of the name that was given, when they run and have what is asked for."""
@@ -334,6 +366,12 @@ class Grid5000Testbed(Testbed):
         unmet, grid = self._grid_plan(request)
         if unmet or grid is None:
             raise RequestNotMet(unmet)
+        waits = grid.start - self.waiting.clock()
+        if request.start is None and waits > self._wait:
+            most = format_duration(self._wait)
+            raise RequestNotMet([f"starts in {format_duration(waits)}, and {most} are waited for (--execo-wait)"])
+        if len(grid.sites) > 1:
+            self._wait_for_ends()
         wanted = {cluster: count for part in grid.sites for cluster, count in part.clusters.items()}
         start = grid.start if request.start is not None or len(grid.sites) > 1 else None
         made = submissions(request, self.reference, wanted, start=start)

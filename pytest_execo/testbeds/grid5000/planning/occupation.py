@@ -64,6 +64,7 @@ def occupation(
     ignore_besteffort: bool = True,
     queues: Collection[str] | None = None,
     disks: bool = False,
+    ended: Collection[int] = (),
 ) -> dict[str, Occupation]:
     """Return what is taken at each site.
 
@@ -76,6 +77,7 @@ def occupation(
         best-effort job of one's own.
     :param queues: jobs of other queues hold nothing; ``None``: all do.
     :param disks: whether a node is busy as well while one of its reservable disks is.
+    :param ended: the numbers of jobs that hold nothing, whatever the statuses say.
     :raises InvalidRequest: when the window ends before it starts.
     """
     start, end = window
@@ -83,7 +85,7 @@ def occupation(
         raise InvalidRequest(f"a window of {window!r} is none; write two Unix dates, the first one before the second")
     found = {}
     for site, status in statuses.items():
-        reader = _Reader(status, window, ignore_besteffort, queues)
+        reader = _Reader(status, window, ignore_besteffort, queues, frozenset(ended))
         nodes = reader.read(status.nodes)
         unusable = {name: node.hard or "unknown" for name, node in status.nodes.items() if node.hard not in USABLE}
         disk_times = reader.read(status.disks)
@@ -107,8 +109,14 @@ class _Reader:
     """Turns the jobs of one status into intervals; a job on 100 nodes is looked at once."""
 
     def __init__(
-        self, status: SiteStatus, window: Interval, ignore_besteffort: bool, queues: Collection[str] | None
+        self,
+        status: SiteStatus,
+        window: Interval,
+        ignore_besteffort: bool,
+        queues: Collection[str] | None,
+        ended: frozenset[int],
     ) -> None:
+        self._ended = ended
         self.unscheduled: set[int] = set()
         self._window = window
         self._now = window[0] if status.date is None else status.date
@@ -131,7 +139,7 @@ class _Reader:
         return self._known[job.id]
 
     def _look(self, job: Job) -> Interval | None:
-        if job.is_over or (self._ignore_besteffort and job.is_besteffort):
+        if job.is_over or job.id in self._ended or (self._ignore_besteffort and job.is_besteffort):
             return None
         if self._queues is not None and job.queue not in self._queues:
             return None

@@ -80,6 +80,8 @@ class _Obstacles:
             return "without reservable disks"
         if request.vlan is not None and not (cluster.kavlan and any(nic.kavlan for nic in node.interfaces)):
             return "without an interface for VLANs"
+        if missing := _without_metrics(request, cluster, node):
+            return f"without {missing}"
         if self._too_long(node, cluster):
             return f"limited to {(node.max_walltime or 0) / 3600:g} h in their queue"
         return None if self._selection.matches(node) else "without the properties"
@@ -92,6 +94,14 @@ class _Obstacles:
             and walltime > longest
             and has_limits(queue_of(self._request, [cluster]))
         )
+
+
+def _without_metrics(request: Request, cluster: Cluster, node: Node) -> str | None:
+    """Return the first metric that is not measured on a node. Of a cluster without a list nobody knows."""
+    if not request.metrics or not cluster.metrics:
+        return None
+    measured = {m.get("name") for m in cluster.metrics if not m.get("only_for") or node.uid in m["only_for"]}
+    return next((f"the metric {name}" for name in request.metrics if name not in measured), None)
 
 
 def wanted_of(request: Request, reference: Reference, default: str) -> dict[str, int]:
@@ -163,6 +173,8 @@ def _queues(request: Request, reference: Reference, default: str) -> Iterator[st
     for element in wanted_of(request, reference, default):
         cluster = reference.cluster(element)
         by_site.setdefault(element if cluster is None else cluster.site, []).append(element)
+    if request.vlan not in (None, "kavlan-global") and len(by_site) > 1:
+        yield f"asks for {request.vlan} for nodes of {' and '.join(by_site)}: kavlan-global spans sites"
     elements = [element for named in by_site.values() for element in named]
     if request.same_switch and len(elements) > 1:
         yield f"asks for one switch for nodes of {' and '.join(elements)}: name one site or cluster"
@@ -209,6 +221,10 @@ def _unknown(request: Request, reference: Reference, default: str, known: Mappin
             yield f"asks for cluster {request.cluster!r}, no such cluster{nearest(request.cluster, reference.clusters)}"
         elif cluster.site != default:
             yield f"asks for cluster {request.cluster!r}, which is at {cluster.site}, not at {default}"
+    metrics = {str(m.get("name")) for each in reference.clusters.values() for m in each.metrics}
+    for name in request.metrics:
+        if metrics and name not in metrics:
+            yield f"asks for metric {name!r}, no such metric{nearest(name, metrics)}"
     seen: dict[str, str] = {}
     for name in request.hosts:
         node = reference.node(name)
@@ -218,6 +234,8 @@ def _unknown(request: Request, reference: Reference, default: str, known: Mappin
             yield f"asks for node {name!r} twice" + (f", as {seen[node.name]!r}" if seen[node.name] != name else "")
         else:
             seen[node.name] = name
+            if request.cluster not in (None, node.cluster):
+                yield f"asks for node {name!r}, of {node.cluster}, and for cluster {request.cluster!r}"
 
 
 def _wrong_queue(request: Request, reference: Reference, default: str) -> Iterator[str]:
