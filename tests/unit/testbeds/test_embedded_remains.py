@@ -51,7 +51,7 @@ def test_a_manager_is_ended_and_its_directory_removed_once(directory: Path) -> N
 
 def test_one_that_does_not_listen_is_killed(directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with _process(code="signal.signal(signal.SIGTERM, signal.SIG_IGN)") as manager:
-        monkeypatch.setattr(remains, "END_TIMEOUT", 0.1)
+        monkeypatch.setattr(remains, "END_TIMEOUT", 0.5)
         remains.reclaim(remains.remains_of(str(directory), manager.pid))
         assert manager.wait(10) == -9
 
