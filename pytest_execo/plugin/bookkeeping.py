@@ -61,10 +61,23 @@ class Bookkeeping:
         self.set_exit_status(session)
         try:
             yield
+        except KeyboardInterrupt:
+            # The second Ctrl-C: who sent it does not want to wait for fixtures.
+            session.exitstatus = pytest.ExitCode.INTERRUPTED
+            self._say("Ctrl-C again: fixtures are left as they are")
         finally:
+            pictures: list[Path] = []
+            try:
+                with signals.unhurried(self._say):
+                    pictures = self.close(session)
+            except KeyboardInterrupt:
+                session.exitstatus = pytest.ExitCode.INTERRUPTED
+                self._say("nodes may be left; to give them back: pytest-execo release")
             self._sigterm.restore()
-            pictures = self.close(session)
             self._last_lines = terminal.last_lines(self._config, self._experiment, pictures)
+
+    def _say(self, line: str) -> None:
+        terminal.write_line(self._config, f"execo: {line}")
 
     @pytest.hookimpl(trylast=True)
     def pytest_unconfigure(self, config: pytest.Config) -> None:

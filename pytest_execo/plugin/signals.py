@@ -5,13 +5,39 @@ Python's default is to die on the spot, and pytest leaves it so (pytest-dev/pyte
 
 from __future__ import annotations
 
+import contextlib
 import signal
 import threading
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 
-__all__ = ("Sigterm", "Terminated")
+__all__ = ("Sigterm", "Terminated", "unhurried")
+
+
+@contextlib.contextmanager
+def unhurried(say: Callable[[str], None]) -> Iterator[None]:
+    """Have Ctrl-C not cut short what the block does, nodes given back for instance; a second one does.
+
+    :param say: told in a line that the first one was heard.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    heard: list[int] = []
+
+    def hear(number: int, frame: object) -> None:
+        heard.append(number)
+        if len(heard) > 1:
+            raise KeyboardInterrupt
+        say("nodes are being given back; Ctrl-C once more leaves them, for pytest-execo release")
+
+    before = signal.signal(signal.SIGINT, hear)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 class Terminated(KeyboardInterrupt):

@@ -95,3 +95,43 @@ def processes_of(directory: str) -> list[str]:
         except OSError:
             continue
     return found
+
+
+SLOW = """
+import os, pathlib, time, pytest
+from pytest_execo import sweep
+
+@pytest.fixture(scope="module")
+def service(lease):
+    yield
+    pathlib.Path("tearing-down").write_text(lease.directory)
+    time.sleep(1000)
+
+@sweep(x=[1, 2, 3])
+def test_it(nodes, service, x):
+    pathlib.Path("running").touch()
+    time.sleep(1000)
+"""
+
+
+def test_a_second_signal_gives_the_nodes_back_at_once(
+    pytester: pytest.Pytester, eventually: Callable[..., None], lease_files: Path
+) -> None:
+    pytester.makepyfile(SLOW)
+    command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider"]
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, cwd=pytester.path
+    ) as run:
+        for sign in ("running", "tearing-down"):
+            path = Path(pytester.path, sign)
+            eventually(lambda path=path: path.exists() or run.poll() is not None, 60)
+            run.send_signal(signal.SIGINT)
+        output, _ = run.communicate(timeout=60)
+    assert run.returncode == 2, output
+    assert "Traceback" not in output
+    assert "execo: Ctrl-C again: fixtures are left as they are" in output
+    assert output.splitlines()[-1].startswith("execo: 3 trials left; to go on: "), output
+    directory = Path(pytester.path, "tearing-down").read_text()
+    assert not Path(directory).exists()
+    assert not processes_of(directory)
+    assert list(lease_files.glob("*.json")) == []

@@ -217,7 +217,7 @@ class Grid5000Testbed(Testbed):
             return self._lease(self, request, running, keep=keep)
         except BaseException:
             if not keep:
-                delete(self.client, jobs)
+                delete(self.client, jobs, waiting=self.waiting)
             raise
 
     def reclaim(self, remains: Mapping[str, Any]) -> Sequence[str]:

@@ -17,6 +17,10 @@ __all__ = ("Deployed", "deploy")
 #: Kadeploy's own time-outs of its steps add up to less; a deployment can stay "processing" for ever all the same.
 TIMEOUT = 1800.0
 TRIES = 3
+# Seconds for which an API may be away when a deployment is ordered.
+_INSISTENCE = 300.0
+# What is answered when kadeploy has said nothing: no answer at all, or one of a server before it.
+_AWAY = (None, 502, 503, 504)
 _RIGHTS = "sufficient rights"
 
 
@@ -78,14 +82,19 @@ def deploy(
         if any(_RIGHTS in reason for reason in failed.values()):
             break
     if len(good) < least:
-        reasons = "; ".join(f"{name}: {reason}" for name, reason in list(failed.items())[:3])
-        more = f" and {len(failed) - 3} more" if len(failed) > 3 else ""
         raise DeploymentFailed(
-            f"{order.environment}: {len(good)} of {len(nodes)} nodes have it, {least} are needed: {reasons}{more}",
+            f"{order.environment}: {len(good)} of {len(nodes)} nodes have it, {least} are needed: {_some(failed)}",
             [name for name in nodes if name in good],
             failed,
         )
+    if progress is not None and failed:
+        progress(f"goes on with {len(good)} of {len(nodes)} nodes; {_some(failed)}")
     return Deployed(tuple(name for name in nodes if name in good), failed, attempts)
+
+
+def _some(failed: Mapping[str, str]) -> str:
+    more = f" and {len(failed) - 3} more" if len(failed) > 3 else ""
+    return "; ".join(f"{name}: {reason}" for name, reason in list(failed.items())[:3]) + more
 
 
 def _attempt(client: Grid5000Client, nodes: Sequence[str], order: DeploymentOrder, waiting: Waiting) -> dict[str, str]:
@@ -96,7 +105,7 @@ def _attempt(client: Grid5000Client, nodes: Sequence[str], order: DeploymentOrde
     running = [_Running(site, tuple(names), None) for site, names in by_site.items()]
     try:
         for each in running:
-            _begin(client, each, order)
+            _begin(client, each, order, waiting.until(_INSISTENCE))
         _wait(client, running, waiting)
     finally:
         for each in running:
@@ -108,12 +117,29 @@ def _attempt(client: Grid5000Client, nodes: Sequence[str], order: DeploymentOrde
     return failed
 
 
-def _begin(client: Grid5000Client, each: _Running, order: DeploymentOrder) -> None:
+def _begin(client: Grid5000Client, each: _Running, order: DeploymentOrder, waiting: Waiting) -> None:
+    """Order a deployment; again while the API is away. What was ordered although no answer came is found."""
+    polling = Polling()
+    while True:
+        try:
+            each.answer = client.deploy(each.site, dataclasses.replace(order, nodes=each.nodes))
+        except ApiError as error:
+            each.error = error.reason
+            if error.status not in _AWAY or not error.may_pass or not waiting.pause(polling.delay(waiting.clock())):
+                return
+            each.answer = _ordered_all_the_same(client, each)
+        if each.answer is not None:
+            each.uid, each.error = each.answer.id, ""
+            return
+
+
+def _ordered_all_the_same(client: Grid5000Client, each: _Running) -> Deployment | None:
+    """Return the deployment on these nodes that runs: two on one node would spoil each other."""
     try:
-        each.answer = client.deploy(each.site, dataclasses.replace(order, nodes=each.nodes))
-        each.uid = each.answer.id
-    except ApiError as error:
-        each.error = error.reason
+        running = [one for one in client.deployments(each.site, user=client.user) if not one.is_over]
+    except ApiError:
+        return None
+    return next((one for one in running if set(one.nodes) == set(each.nodes)), None)
 
 
 def _wait(client: Grid5000Client, running: Sequence[_Running], waiting: Waiting) -> None:

@@ -24,6 +24,8 @@ _PROPOSALS = 5
 _OUTAGE = 900.0
 # Seconds for OAR to decide about a walltime.
 _DECISION = 300.0
+# A job whose submission had no answer may show so much later, seconds: the server goes on when we have hung up.
+_UNSEEN = 30.0
 # What has to reach an API that is away is tried again for so long, seconds.
 _INSISTENCE = 300.0
 
@@ -85,12 +87,17 @@ def _made_all_the_same(
         return None
     waiting = waiting.until(_INSISTENCE)
     polling = Polling()
+    shows_by = waiting.clock() + _UNSEEN
     while True:
         try:
-            return find_job(client, site, submission.name, user=client.user)
+            found = find_job(client, site, submission.name, user=client.user)
         except ApiError:
-            if not waiting.pause(polling.delay(waiting.clock())):
-                return None
+            found = None
+        else:
+            if found is not None or waiting.clock() >= shows_by:
+                return found
+        if not waiting.pause(polling.delay(waiting.clock())):
+            return None
 
 
 def retry_at(error: ApiError, now: float) -> float | None:

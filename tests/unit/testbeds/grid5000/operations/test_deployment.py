@@ -105,6 +105,29 @@ def test_without_rights_it_is_not_tried_again(platform: Any) -> None:
     assert len(platform.ordered) == 1
 
 
+def test_an_api_that_is_away_is_waited_for(platform: Any) -> None:
+    away = ApiError("POST", "http://api", 503, "Service Unavailable")
+    platform.outcomes = [away, away, result(1, 2, 3, 4)]
+    done = deploy(platform, NODES, ORDER, waiting=platform.waiting)
+    assert (done.nodes, done.attempts) == (NODES, 1)
+    assert platform.ordered == [NODES] * 3
+
+
+def test_a_deployment_whose_answer_was_lost_is_not_ordered_twice(platform: Any) -> None:
+    platform.outcomes = [result(1, 2, 3, 4)]
+    platform.lost_orders = 1
+    done = deploy(platform, NODES, ORDER, waiting=platform.waiting)
+    assert done.nodes == NODES
+    assert platform.ordered == [NODES]
+
+
+def test_what_is_missing_is_told(platform: Any) -> None:
+    platform.outcomes = [result(1, 2, 3), *[of(result(), NODES[3:])] * 2]
+    told: list[str] = []
+    deploy(platform, NODES, ORDER, waiting=platform.waiting, progress=told.append, min_nodes=2)
+    assert told[-1].startswith(f"goes on with 3 of 4 nodes; {NODES[3]}: ")
+
+
 def test_each_site_has_a_deployment_of_its_own(platform: Any) -> None:
     nodes = ("taurus-1.lyon.grid5000.fr", "gros-1.nancy.grid5000.fr")
     platform.outcomes = [{nodes[0]: "OK"}, {nodes[1]: "OK"}]
