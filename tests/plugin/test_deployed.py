@@ -30,7 +30,9 @@ def test_without_an_environment_there_are_no_deployed_nodes(pytester: pytest.Pyt
     pytester.makepyfile("def test_it(deployed): pass")
     result = pytester.runpytest_inprocess()
     assert result.ret == pytest.ExitCode.USAGE_ERROR
-    result.stderr.fnmatch_lines(["*.py:1: the fixture deployed needs an environment: execo(environment='debian12-min')"])
+    result.stderr.fnmatch_lines(
+        ["*.py:1: the fixture deployed needs an environment: execo(environment='debian12-min')"]
+    )
 
 
 @pytest.mark.parametrize(

@@ -66,7 +66,9 @@ def test_the_usage_policy_is_told(pytester: pytest.Pytester, api: EmulatorServer
     pytester.makepyfile(TEST.replace("nodes=2", f"nodes={everything}").replace("25:00:00", "120:00:00"))
     result = pytester.runpytest_subprocess("--execo-site=lyon", "--execo-plan")
     assert result.ret == pytest.ExitCode.OK
-    result.stdout.re_match_lines([r"execo: note: uses \d+ core hours of taurus by day on .*; the usage policy grants \d+"])
+    result.stdout.re_match_lines(
+        [r"execo: note: uses \d+ core hours of taurus by day on .*; the usage policy grants \d+"]
+    )
 
 
 def test_a_wrong_password_leaves_trials_pending(
@@ -77,7 +79,9 @@ def test_a_wrong_password_leaves_trials_pending(
     pytester.makepyfile(TEST)
     result = pytester.runpytest_subprocess("--execo-site=lyon", "--execo-plan")
     assert result.ret == 75
-    result.stdout.fnmatch_lines(["execo: 1 trial of test_it can't run: Authorization Required: user or password are wrong*"])
+    result.stdout.fnmatch_lines(
+        ["execo: 1 trial of test_it can't run: Authorization Required: user or password are wrong*"]
+    )
     assert "mistyped-one" not in result.stdout.str() + result.stderr.str()
 
 
@@ -91,3 +95,35 @@ def test_a_file_that_is_broken_is_an_error(pytester: pytest.Pytester, home: Path
     [line] = [line for line in result.stderr.lines if line.startswith("ERROR: ")]
     assert str(file) in line
     assert PASSWORD not in result.stdout.str() + result.stderr.str()
+
+
+def test_a_whole_run_writes_no_secret_anywhere(
+    pytester: pytest.Pytester, api: EmulatorServer, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_STATE_HOME", str(home / "state"))
+    pytester.makepyfile(
+        """
+        import logging, pathlib, shutil, pytest
+        from pytest_execo import sweep
+
+        @pytest.mark.execo(nodes=2, cluster="taurus", walltime="1:00:00")
+        @sweep(x=[1, 2])
+        def test_it(nodes, lease, trial, x):
+            logging.getLogger().error("%r %r %r", nodes, lease, lease.describe())
+            trial.record(lease=dict(lease.describe()))
+            # What is there while the lease is held.
+            shutil.copytree(pathlib.Path.home() / "state", f"state-{x}")
+        """
+    )
+    result = pytester.runpytest_subprocess(
+        "--execo-site=lyon", "--log-level=DEBUG", "--log-file=log.txt", "--junitxml=junit.xml", "-rA", "-vv"
+    )
+    result.assert_outcomes(passed=2)
+    assert PASSWORD not in result.stdout.str() + result.stderr.str()
+    written = [path for root in (Path(pytester.path), home) for path in root.rglob("*") if path.is_file()]
+    names = {path.name for path in written}
+    assert {"campaign.json", "log.txt", "junit.xml"} <= names
+    assert any(path.parent.name == "leases" for path in written)
+    holding = [path for path in written if PASSWORD.encode() in path.read_bytes()]
+    assert holding == [home / ".python-grid5000.yaml"]
+    assert [job.state for job in api.platform.sites["lyon"].oar.jobs() if job.state == "Running"] == []
