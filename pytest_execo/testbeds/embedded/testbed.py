@@ -6,6 +6,7 @@ import contextlib
 import itertools
 import os
 import sys
+import threading
 import time
 import weakref
 from collections.abc import Callable, Mapping, Sequence
@@ -225,6 +226,9 @@ class EmbeddedTestbed(Testbed):
         self._isolation = isolation
         self._disk = parse_size(disk)
         self._leases: weakref.WeakSet[EmbeddedLease] = weakref.WeakSet()
+        #: Names of nodes that are about to be.
+        self._starting: set[str] = set()
+        self._lock = threading.Lock()
 
     @classmethod
     def sites(cls) -> Sequence[str]:
@@ -261,26 +265,30 @@ class EmbeddedTestbed(Testbed):
         if plan.unmet:
             raise RequestNotMet(plan.unmet)
         end = None if plan.walltime is None else time.time() + plan.walltime
-        numbers = self._numbers(plan.nodes)
+        names = self._new_names(plan.nodes)
         settings = {
-            "names": [f"node-{number}.{self.site}" for number in numbers],
+            "names": names,
             "isolation": self._isolation,
             "disk": self._disk,
             "lifetime": plan.walltime,
         }
         try:
-            client = Client(settings, remember)
+            lease = EmbeddedLease(Client(settings, remember), self.site, end)
+            self._leases.add(lease)
         except OSError as error:  # no room for its directory, no more processes
             raise ReservationFailed(f"{self.site}: the nodes could not be started: {error}") from error
-        lease = EmbeddedLease(client, self.site, end)
-        self._leases.add(lease)
+        finally:
+            self._starting.difference_update(names)
         return lease
 
-    def _numbers(self, count: int) -> list[int]:
-        """Return the lowest numbers that no node has which is ours now: leases side by side have different nodes."""
-        used = {name for lease in self._leases if lease.alive() for name in lease.names}
-        free = (number for number in itertools.count(1) if f"node-{number}.{self.site}" not in used)
-        return list(itertools.islice(free, count))
+    def _new_names(self, count: int) -> list[str]:
+        """Return names with the lowest numbers that no node of ours has: leases side by side have different nodes."""
+        with self._lock:
+            used = {name for lease in self._leases if lease.alive() for name in lease.names} | self._starting
+            names = (f"node-{number}.{self.site}" for number in itertools.count(1))
+            found = list(itertools.islice((name for name in names if name not in used), count))
+            self._starting.update(found)
+        return found
 
     def reclaim(self, remains: Mapping[str, Any]) -> Sequence[str]:
         """End the node manager of a lease that its controller did not release, and remove its directory.
