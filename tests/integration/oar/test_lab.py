@@ -44,7 +44,7 @@ def members(namespace: str) -> list[str]:
     return found
 
 
-def test_two_labs_at_once_and_nothing_is_left(oar_template: Template) -> None:
+def test_two_labs_at_once_and_nothing_is_left(oar_template: Template, eventually: Eventually) -> None:
     before = left()
     with OarLab(oar_template, nodes=1) as one, OarLab(oar_template, nodes=1) as two:
         seen = []
@@ -55,7 +55,8 @@ def test_two_labs_at_once_and_nothing_is_left(oar_template: Template) -> None:
             seen.append(inside)
             assert left() == before
         assert one.host().port != two.host().port
-    assert [members(inside) for inside in seen] == [[], []]
+    # The kernel ends what was in a PID namespace; on a busy machine that takes a moment.
+    eventually(lambda: [members(inside) for inside in seen] == [[], []])
     assert left() == before
 
 
