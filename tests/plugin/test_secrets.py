@@ -28,8 +28,8 @@ pytestmark = [pytest.mark.integration, pytest.mark.slow]
 LOGIN, PASSWORD = "jdoe", "Not-To-Be-Seen/any+where"
 ORDINARY = ("EXECO_G5K_URI", "EXECO_G5K_USER", "EXECO_G5K_PASSWORD", "XDG_CACHE_HOME", "XDG_STATE_HOME")
 LOUD = (
-    "-vv", "-rA", "--showlocals", "--full-trace", "--log-level=DEBUG", "--log-cli-level=DEBUG", "-o", "log_cli=true",
-    "--log-file=all.log", "--log-file-level=DEBUG", "--junit-xml=report.xml", "-o", "junit_logging=all", "--debug=trace.log",
+    "-vv", "-rA", "--showlocals", "--full-trace", "--log-level=DEBUG", "--log-file=all.log",
+    "--log-file-level=DEBUG", "--junit-xml=report.xml", "-o", "junit_logging=all", "--debug=trace.log",
 )  # fmt: skip
 
 CONFTEST = """

@@ -50,7 +50,7 @@ class Grid5000Testbed(Testbed):
     """
 
     name = "grid5000"
-    night_types = ("night",)
+    night_types: ClassVar[tuple[str, ...]] = ("night",)
     options_known: ClassVar[Mapping[str, str]] = {
         "walltime": f"for tests that do not say (default: {_DEFAULT_WALLTIME})",
         "wait": f"how long to wait for the nodes (default: {_DEFAULT_WAIT})",
