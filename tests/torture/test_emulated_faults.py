@@ -106,7 +106,7 @@ def experiment(testbed: Rehearsed, request: Request) -> str:
     except TestbedError as error:
         return f"not deployed: {type(error).__name__}: {error}"
     finally:
-        json.dumps(lease.describe())
+        assert PASSWORD not in json.dumps(lease.describe())  # what records have of it
         lease.release()
         assert not lease.alive()
 

@@ -175,6 +175,7 @@ class Question:
         """Return data as JSON, of the media type that was asked for; 304 where the asker has them already.
 
         :param cache: the ``Cache-Control`` header; ``None``: ask again each time.
+        :raises Refusal: 412, for who asks for another state of them.
         """
         pretty = 2 if "pretty" in self.request.args else None
         text = json.dumps(data, ensure_ascii=False, indent=pretty, separators=None if pretty else (",", ":"))
@@ -189,6 +190,8 @@ class Question:
         if status == 200 and self.request.method in ("GET", "HEAD"):
             response.set_etag(hashlib.sha1(body, usedforsecurity=False).hexdigest())
             response.make_conditional(self.request)
+            if response.status_code == 412:
+                raise Refusal(412)
         return response
 
     def nothing(self, status: int, headers: Mapping[str, str] | None = None) -> Response:

@@ -130,6 +130,11 @@ class Job:
         return self.state in FINAL_STATES
 
     @property
+    def is_being_deleted(self) -> bool:
+        """Whether its end was asked for: it runs on until OAR comes round to it. Known of jobs asked for one by one."""
+        return any(event.type == "FRAG_JOB_REQUEST" for event in self.events)
+
+    @property
     def is_besteffort(self) -> bool:
         """Whether a normal job may take its nodes away."""
         return self.queue == "besteffort" or "besteffort" in self.types

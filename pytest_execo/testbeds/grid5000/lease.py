@@ -78,7 +78,8 @@ class Grid5000Lease(Lease):
 
     def _runs(self, site: str, number: int) -> bool:
         try:
-            return not self._testbed.client.job(site, number).is_over
+            job = self._testbed.client.job(site, number)
+            return not (job.is_over or job.is_being_deleted)
         except ApiError as error:
             if error.status == 404:
                 return False

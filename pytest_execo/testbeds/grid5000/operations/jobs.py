@@ -112,11 +112,12 @@ def find_job(client: Grid5000Client, site: str, name: str, *, user: str | None) 
 
     :raises ReservationFailed: when there are several.
     """
-    found = [job for job in client.jobs(site, name=name, user=user, state=ACTIVE_STATES) if job.name == name]
+    named = [job for job in client.jobs(site, name=name, user=user, state=ACTIVE_STATES) if job.name == name]
+    found = [job for each in named if not (job := client.job(site, each.id)).is_being_deleted]
     if len(found) > 1:
         numbers = ", ".join(str(job.id) for job in found)
         raise ReservationFailed(f"{site}: several jobs are called {name!r}: {numbers}; delete all but one")
-    return client.job(site, found[0].id) if found else None
+    return found[0] if found else None
 
 
 def reload(client: Grid5000Client, site: str, job_id: int) -> Job:
