@@ -236,3 +236,52 @@ def test_it(lease, nodes, x):
     )
     result = pytester.runpytest_subprocess()
     assert result.parseoutcomes() == {"passed": 3, "interrupted": 1}
+
+
+def test_under_xdist_fixtures_are_built_again_and_other_workers_go_on(pytester: pytest.Pytester) -> None:
+    pytester.makeconftest(
+        """
+        import os, pytest
+        @pytest.fixture(scope="session")
+        def service(nodes):
+            with open(f"told-{os.environ['PYTEST_XDIST_WORKER']}", "a") as told: told.write("up ")
+            yield nodes.names
+            with open(f"told-{os.environ['PYTEST_XDIST_WORKER']}", "a") as told: told.write("down ")
+        """
+    )
+    pytester.makepyfile(
+        """
+        import os, pathlib, signal, pytest
+        from pytest_execo import sweep
+
+        def kill_the_manager(nodes):
+            directory = os.path.dirname(nodes[0].keyfile)
+            for number in filter(str.isdigit, os.listdir("/proc")):
+                try:
+                    words = pathlib.Path(f"/proc/{number}/cmdline").read_bytes().split(b"\\0")
+                    parent = int(pathlib.Path(f"/proc/{number}/stat").read_text().rpartition(")")[2].split()[1])
+                except OSError:
+                    continue
+                if directory.encode() in words and parent == os.getppid():
+                    os.kill(int(number), signal.SIGKILL)
+
+        @pytest.mark.execo(nodes=2)
+        @sweep(x=range(4))
+        def test_it(nodes, service, x):
+            assert service == nodes.names
+            if x == 1 and not os.path.exists("killed"):
+                pathlib.Path("killed").touch()
+                kill_the_manager(nodes)
+            nodes.run("true")
+
+        @pytest.mark.execo(nodes=1)
+        @sweep(x=range(4))
+        def test_other(nodes, service, x):
+            nodes.run("true")
+        """
+    )
+    result = pytester.runpytest_subprocess("-n", "2")
+    assert result.parseoutcomes() == {"passed": 8, "interrupted": 1}
+    told = sorted(path.read_text() for path in Path(pytester.path).glob("told-*"))
+    assert told == ["up down ", "up down up down "]
+    result.stdout.fnmatch_lines(["execo: 1 attempt interrupted by the testbed, and run again"])

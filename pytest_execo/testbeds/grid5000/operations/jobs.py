@@ -150,7 +150,8 @@ def wait_for_start(
                 if job.state != "running":
                     current[site] = job = client.job(site, job.id)
                 if job.state != "running" and (job.is_over or job.state == "toerror"):
-                    raise ReservationFailed(f"{site}: job {job.id} ended before it ran: {_ending(job)}")
+                    when = "before it ran" if job.started_at is None else "before its start was seen"
+                    raise ReservationFailed(f"{site}: job {job.id} ended {when}: {_ending(job)}")
                 _tell(site, job, waiting, told, progress)
             heard = waiting.clock()
         except ApiError as error:

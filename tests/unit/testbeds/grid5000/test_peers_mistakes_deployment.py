@@ -116,8 +116,8 @@ def test_three_attempts_by_the_api_forget_no_node_and_leave_none_out(emulated: E
 @pytest.mark.parametrize(("how", "longest"), [("deployment_canceled", 4 * 90), ("deployment_stuck", 3 * 660)])
 def test_deployments_that_end_otherwise_or_never_end_in_time(emulated: Emulated, how: str, longest: float) -> None:
     """EnOSlib polls a deployment that was canceled for ever, and one that stays in processing as well; the time-out
-    that execo takes has no effect. Here what is canceled is seen at once, three attempts of ten
-    minutes are half an hour, and none is left behind."""
+    that execo takes has no effect. Here what is canceled is seen at once, three attempts of ten minutes are half an
+    hour, and none is left behind."""
     nodes = emulated.nodes("lyon", "taurus", 1)
     getattr(emulated.faults, how)(times=3)
     began = emulated.clock.now()
@@ -265,6 +265,7 @@ def test_a_node_may_be_named_with_its_site_and_without_the_domain(name: str, ref
     """execo ends with an AttributeError on a host ``name.site`` without domain. Here all three forms are one node, in
     the reference data as in what OAR is asked for."""
     assert full_name(name, "lyon") == "taurus-1.lyon.grid5000.fr"
+    assert full_name(name, "nancy") == f"taurus-1.{'lyon' if '.' in name else 'nancy'}.grid5000.fr"
     assert reference.node(name).name == "taurus-1.lyon.grid5000.fr"
 
 

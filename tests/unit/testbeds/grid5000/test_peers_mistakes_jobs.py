@@ -135,11 +135,13 @@ def test_another_date_takes_nothing_of_the_walltime(said: str) -> None:
 # EnOSlib, rows 3 and 5; execo, W-37
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
-    ("command", "deleted", "state"), [("sleep 1d", True, "error"), ("sleep 1", False, "terminated")]
+    ("command", "deleted", "state", "when"),
+    [("sleep 1d", True, "error", "it ran"), ("sleep 1", False, "terminated", "its start was seen")],
 )
 def test_the_wait_for_a_job_that_is_over_ends(
-    rehearse: Callable[..., Rehearsed], command: str, deleted: bool, state: str
+    rehearse: Callable[..., Rehearsed], command: str, deleted: bool, state: str, when: str
 ) -> None:
     """EnOSlib waits for ever for a job that is terminated: only ``error`` ends its loop. By the API, with a job that is
     deleted by somebody else while it is waited for, and with one that came and went between two questions."""
@@ -157,7 +159,7 @@ def test_the_wait_for_a_job_that_is_over_ends(
         testbed.sleep(seconds + 400)
 
     waiting = dataclasses.replace(testbed.waiting.until(20 * HOUR), sleep=sleep)
-    with pytest.raises(ReservationFailed, match=f"lyon: job {job.id} ended before it ran"):
+    with pytest.raises(ReservationFailed, match=f"lyon: job {job.id} ended before {when}:"):
         wait_for_start(client, {"lyon": waits}, waiting=waiting)
     assert client.job("lyon", job.id).state == state
 

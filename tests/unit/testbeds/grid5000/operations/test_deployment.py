@@ -61,10 +61,12 @@ def test_nothing_is_asked_when_all_have_it(platform: Any) -> None:
 def test_a_deployment_that_is_canceled_ends(platform: Any, status: str) -> None:
     # EnOSlib waits for ever.
     platform.outcomes = [status, status, status]
+    began = platform.now
     with pytest.raises(DeploymentFailed, match=f"0 of 4 nodes have it, 4 are needed: .*was {status}") as caught:
         deploy(platform, NODES, ORDER, waiting=platform.waiting)
     assert caught.value.deployed == ()
     assert set(caught.value.failed) == set(NODES)
+    assert platform.now - began < 60  # nobody waited for it
 
 
 def test_one_that_stays_in_processing_is_canceled_and_tried_again(platform: Any) -> None:
