@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from .engine.engine import Engine as Engine
     from .errors import CampaignError as CampaignError
     from .errors import CheckpointError as CheckpointError
     from .errors import ConnectionFailed as ConnectionFailed
@@ -121,6 +122,7 @@ _ROOMS = {
     **dict.fromkeys(("Lease", "Request", "Testbed"), "testbeds"),
     **dict.fromkeys(("Level", "ParamSweeper", "Space", "Until"), "sweeps"),
     **dict.fromkeys(("Campaign", "Trial", "load"), "results"),
+    "Engine": "engine.engine",
     "sweep": "plugin.sweep",
 }
 

@@ -11,15 +11,16 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from ..engine.recording import Past, Result
+from ..engine.trial_of import TrialOf
 from ..errors import InvalidSpace
 from ..sweeps.spaces.points import Point
 from .generation import Swept, swept
-from .items import TRIAL, TrialOf, test_name, trial_at
-from .recording import Past, Result
+from .items import TRIAL, test_name, trial_at
 
 if TYPE_CHECKING:
+    from ..engine.experiment import Experiment
     from ..sweeps.spaces.search import Search
-    from .experiment import Experiment
     from .workers import RemoteExperiment
 
 __all__ = ("Adaptive",)

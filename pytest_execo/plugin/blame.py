@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from ..errors import DeploymentFailed, LeaseLost
-from ..leases.health import lost_hosts
+from ..engine.causes import why_lost
 from ..leases.holder import Lender
 from ..testbeds import Request
 from .leases import CurrentLease
-from .outcomes import environment_fault, make_pending, make_retried
+from .outcomes import make_pending, make_retried
 from .running import Running
 
 __all__ = ("Blame", "report_lost")
@@ -30,32 +29,13 @@ class Blame:
         Whether the trial runs again is decided then too, before its fixtures are torn down.
         """
         if run.lost is None:
-            run.lost = self._why(request, excinfo)
+            error = None if excinfo is None else excinfo.value
+            run.lost = why_lost(self._leases, request, self._current.lease, error)
             if run.lost is None:
                 return False
             may_be = self._leases.broken(request) is None
             run.rebuilt = self._leases.interrupted(request, run.doing, run.duration) and may_be
         return True
-
-    def _why(self, request: Request, excinfo: pytest.ExceptionInfo[BaseException] | None) -> str | None:
-        lost = self._leases.lost(request)
-        if lost is not None:
-            return str(lost)
-        if self._current.lease is None or excinfo is None:
-            return None
-        fault = environment_fault(excinfo.value)
-        if isinstance(fault, LeaseLost | DeploymentFailed):
-            reason = str(fault).splitlines()[0]
-            self._leases.condemn(request, reason)
-            return reason
-        # A node that is silent now explains the failure; so does a connection to one of ours that broke.
-        return self._leases.examine(request) or self._broken(request, excinfo.value)
-
-    def _broken(self, request: Request, error: BaseException) -> str | None:
-        assert self._current.lease is not None
-        broken = lost_hosts(error)
-        ours = {*self._current.lease.nodes.names} - self._leases.off_on_purpose(request)
-        return next((why for host, why in broken.items() if host in ours), None)
 
 
 def report_lost(run: Running, report: pytest.TestReport) -> None:

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
+import shutil
 from collections.abc import Generator
 from pathlib import Path
 
 import pytest
 
+from ..engine import signals
+from ..engine.experiment import Experiment
+from ..engine.lines import last_lines, plan_lines
 from ..errors import CampaignError
-from . import signals, terminal
-from .experiment import Experiment
+from . import terminal
 from .outcomes import PENDING_EXIT
 
 __all__ = ("Bookkeeping",)
@@ -20,17 +24,18 @@ class Bookkeeping:
 
     def __init__(self, session: pytest.Session, experiment: Experiment) -> None:
         self._config: pytest.Config = session.config
+        self._session = session
         self._experiment = experiment
-        self._sigterm = signals.Sigterm(session)
+        self._sigterm = signals.Sigterm(self._stop)
         self._last_lines: list[str] = []
 
     @property
     def plugins(self) -> tuple[object, ...]:
         """All that is to be registered with this object, itself included."""
-        return (self, self._experiment.progress)
+        return (self,)
 
     def pytest_report_collectionfinish(self) -> list[str]:
-        return terminal.plan_lines(self._config, self._experiment)
+        return plan_lines(self._experiment)
 
     def open(self) -> None:
         """Open the campaign, and from now on end well.
@@ -53,6 +58,7 @@ class Bookkeeping:
         broken = session.testsfailed and not session.config.option.continue_on_collection_errors
         if not (session.config.option.collectonly or broken) and self._experiment.workload.trials:
             self.open()
+        self._experiment.progress.begin()
         return None
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
@@ -74,10 +80,13 @@ class Bookkeeping:
                 session.exitstatus = pytest.ExitCode.INTERRUPTED
                 self._say("nodes may be left; to give them back: pytest-execo release")
             self._sigterm.restore()
-            self._last_lines = terminal.last_lines(self._config, self._experiment, pictures)
+            self._last_lines = last_lines(self._experiment, pictures)
 
     def _say(self, line: str) -> None:
-        terminal.write_line(self._config, f"execo: {line}")
+        self._experiment.say(line)
+
+    def _stop(self, reason: str) -> None:
+        self._session.shouldstop = reason
 
     @pytest.hookimpl(trylast=True)
     def pytest_unconfigure(self, config: pytest.Config) -> None:
@@ -112,13 +121,22 @@ class Bookkeeping:
         try:
             self._experiment.close(int(session.exitstatus))
         except CampaignError as error:
-            terminal.write_line(self._config, f"execo: warning: {error}")
-        return self._pictures() if self._experiment.recording.opened else []
+            self._experiment.warn(str(error))
+        if not self._experiment.recording.opened:
+            return []
+        self._keep_junit()
+        return self._pictures()
+
+    def _keep_junit(self) -> None:
+        junit = getattr(self._config.option, "xmlpath", None)
+        if junit:
+            with contextlib.suppress(OSError):  # none was written, or it is there already
+                shutil.copyfile(junit, self._experiment.campaign.directory / "junit.xml")
 
     def _pictures(self) -> list[Path]:
         try:
             made = self._config.hook.pytest_execo_report(config=self._config, campaign=self._experiment.campaign)
         except Exception as error:
-            terminal.write_line(self._config, f"execo: warning: no picture: {type(error).__name__}: {error}")
+            self._experiment.warn(f"no picture: {type(error).__name__}: {error}")
             return []
         return [Path(p) for paths in made for p in ([paths] if isinstance(paths, str | Path) else paths or ())]

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 import pytest
 
+from ..engine.experiment import Experiment, Group, Workload
+from ..engine.source import source_digest
 from ..errors import CampaignError, InvalidInput, InvalidRequest
 from ..sweeps import Planned
 from ..testbeds import Request
-from .experiment import Experiment, Group, Workload
-from .items import REQUEST, TRIAL, About, Reader, TrialOf, located
+from .items import REQUEST, TRIAL, About, Reader, located
 from .session import ExperimentSession
-from .source import source_digest
 from .usage import asks_for_nodes, needs_environment, uses_execo
 
 if TYPE_CHECKING:
@@ -43,9 +42,10 @@ def begin(session: pytest.Session, items: list[pytest.Item], faults: Iterable[st
             items.clear()
         return
     from .bookkeeping import Bookkeeping
+    from .opening import open_experiment
 
     try:
-        experiment = Experiment(config)
+        experiment = open_experiment(config)
     except (InvalidInput, CampaignError) as error:
         raise pytest.UsageError(str(error)) from None
     config.stash[SESSION] = _begin(session, items, faults, experiment)
@@ -132,7 +132,7 @@ def _select(
         (left_out if is_done else kept).append(item)
     groups = {request: index for index, request in enumerate(dict.fromkeys(i.stash[REQUEST] for i in mine))}
     if experiment.settings.order == "random":
-        kept.sort(key=lambda item: _shuffled(selection.seed, item.stash[TRIAL]))
+        kept.sort(key=lambda item: item.stash[TRIAL].drawn(selection.seed))
     if len(groups) > 1:
         kept.sort(key=lambda item: groups[item.stash[REQUEST]])
     # What needs no nodes runs before any are taken.
@@ -150,12 +150,6 @@ def _is_used_up(self: ExperimentSession, item: pytest.Item, about: About) -> boo
     if about.sweep is None or about.sweep.design.search is None:
         return False
     return about.sweep.number(item) < self.adaptive.ended_before(about.name)
-
-
-def _shuffled(seed: int, trial: TrialOf) -> tuple[int, bytes]:
-    # Each repetition has an order of its own, and is over before the next one begins: a randomized complete block
-    # design. By trial rather than by place, so that the order of the others does not change when trials are added.
-    return trial.repetition, hashlib.sha256(f"{seed}:{trial.id}".encode()).digest()
 
 
 def _groups(items: Sequence[pytest.Item], reader: Reader, leases: int) -> Iterable[Group]:

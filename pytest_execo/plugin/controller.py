@@ -19,11 +19,11 @@ from .broker import Broker
 from .scheduling import GroupScheduling
 
 if TYPE_CHECKING:
+    from ..engine.experiment import Experiment, Group
+    from ..engine.recording import Refusal
+    from ..engine.trial_of import TrialOf
     from ..testbeds import Request
     from .bookkeeping import Bookkeeping
-    from .experiment import Experiment, Group
-    from .items import TrialOf
-    from .recording import Refusal
 
 __all__ = ("Controller",)
 
@@ -71,11 +71,11 @@ class Controller:
     @property
     def experiment(self) -> Experiment:
         """The books; opened with the first question."""
-        from .experiment import Experiment
+        from .opening import open_experiment
 
         with self._lock:
             if self._experiment is None:
-                self._experiment = Experiment(self._config)
+                self._experiment = open_experiment(self._config)
             return self._experiment
 
     def _answer_refuse(self, worker: str, lines: str) -> None:
@@ -161,6 +161,7 @@ class Controller:
         experiment = self._experiment
         if experiment is None or not self._loaded:
             return None
+        from ..engine.lines import plan_lines
         from . import terminal
         from .bookkeeping import Bookkeeping
         from .outcomes import PendingItems
@@ -170,7 +171,7 @@ class Controller:
         for plugin in (*self._bookkeeping.plugins, PendingItems()):
             self._config.pluginmanager.register(plugin)
         terminal.write_line(self._config, "")
-        for line in terminal.plan_lines(self._config, experiment):
+        for line in plan_lines(experiment):
             terminal.write_line(self._config, line)
         if experiment.workload.trials:
             self._bookkeeping.open()
@@ -224,7 +225,7 @@ class Controller:
             from . import terminal
 
             terminal.write_later_lines(self._config)
-            self._experiment.events.call_hooks()
+            self._experiment.events.call_back()
 
     def pytest_unconfigure(self) -> None:
         self.broker.close()

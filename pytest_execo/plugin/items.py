@@ -11,42 +11,20 @@ from typing import Any
 
 import pytest
 
+from ..engine.trial_of import TrialOf
 from ..errors import InvalidRequest
-from ..sweeps import Planned, Point, canonical_json, trial_id
+from ..sweeps import Point, canonical_json, trial_id
 from ..testbeds.contract import Request
 from ..testbeds.needs import request_of
 from .generation import Swept, swept
 from .usage import uses_nodes
 
-__all__ = ("REQUEST", "TRIAL", "About", "Reader", "TrialOf", "located", "test_name", "trial_at")
+__all__ = ("REQUEST", "TRIAL", "About", "Reader", "located", "test_name", "trial_at")
 
 #: What the item asks the testbed for.
 REQUEST: pytest.StashKey[Request] = pytest.StashKey()
 #: Which trial the item is.
 TRIAL: pytest.StashKey[TrialOf] = pytest.StashKey()
-
-
-@dataclass(frozen=True, slots=True)
-class TrialOf:
-    """The identity of an item: of which test, at which point, how often before."""
-
-    id: str
-    test: str
-    #: The parameters as canonical JSON.
-    params_json: str
-    repetition: int
-    #: A point of a sweep is done once and for all; any other test runs at each session, as tests do.
-    resumable: bool
-
-    @property
-    def params(self) -> dict[str, Any]:
-        """The parameters as they stand in records."""
-        params: dict[str, Any] = json.loads(self.params_json)
-        return params
-
-    def planned(self) -> Planned:
-        """The trial as the checkpoint knows it."""
-        return Planned(self.id, self.test, self.params_json, self.repetition)
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,14 +7,14 @@ from typing import Any
 
 import pytest
 
-from ..errors import RecordError, TestbedError
+from ..engine.causes import environment_fault
+from ..errors import RecordError
 from ..results.writing import is_disk_fault
 
 __all__ = (
     "PENDING_EXIT",
     "PendingItems",
     "Verdict",
-    "environment_fault",
     "make_pending",
     "make_retried",
     "pending_report",
@@ -71,14 +71,6 @@ class Verdict:
         first = message.splitlines()[0] if message else ""
         self.reason = f"{kind}: {first}" + ("" if report.when == "call" else f" (in {report.when})")
         self.error = {"type": kind, "message": message, "traceback": str(report.longreprtext)}
-
-
-def environment_fault(error: BaseException) -> TestbedError | None:
-    """Return the testbed's error that ``error`` is, or is made of entirely."""
-    if isinstance(error, BaseExceptionGroup):
-        _, rest = error.split(TestbedError)
-        return environment_fault(error.exceptions[0]) if rest is None else None
-    return error if isinstance(error, TestbedError) else None
 
 
 def _skip_reason(report: pytest.TestReport) -> str:

@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 import contextlib
-import re
 from collections.abc import Generator, Iterator
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 
-from ..processes import Activity, Process, Scope
+from ..processes import Activity, Scope
 from ..processes.scopes import entered
-
-if TYPE_CHECKING:
-    from ..results import Trial
 
 __all__ = ("Ownership",)
 
@@ -59,14 +55,3 @@ class Ownership:
     def failed(self) -> list[Activity]:
         """The processes of the last test, and of its own fixtures, that failed."""
         return [activity for scope in self._scopes for activity in scope.failed]
-
-    def keep_logs(self, trial: Trial) -> None:
-        """Write the whole output of the processes that failed into the trial's directory."""
-        for number, activity in enumerate(self.failed(), 1):
-            where = re.sub(r"[^\w.-]", "_", str(activity.host or "localhost"))
-            text = activity.report() if isinstance(activity, Process) else activity.describe()
-            with contextlib.suppress(OSError):  # a log is never worth a trial
-                directory = trial.directory / f"attempt-{trial.attempt}"
-                directory.mkdir(exist_ok=True)
-                log = directory / f"process-{number:02d}-{where}.log"
-                log.write_text(f"{text}\n", encoding="utf-8", errors="backslashreplace")

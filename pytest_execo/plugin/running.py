@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from ..engine.trial_of import TrialOf
 from ..leases.fitting import Doing
-from .items import TrialOf
 from .outcomes import Verdict
 
 if TYPE_CHECKING:

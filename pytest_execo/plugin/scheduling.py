@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from .experiment import Group
+    from ..engine.experiment import Group
 
 __all__ = ("GroupScheduling",)
 

@@ -12,25 +12,27 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from _pytest.runner import runtestprotocol  # there is no public way to run an item again
 
+from ..engine.logs import keep_logs
+from ..engine.recording import Refusal, Result
+from ..engine.source import source_digest
+from ..engine.trial_of import TrialOf
 from ..errors import CampaignError, ExecoError
 from ..leases.fitting import Doing
 from ..testbeds import Request
 from . import fixtures
 from .adaptive import Adaptive
 from .blame import Blame, report_lost
-from .items import REQUEST, TRIAL, TrialOf
+from .items import REQUEST, TRIAL
 from .leases import CurrentLease
 from .outcomes import PendingItems, make_retried, pending_report
 from .ownership import Ownership
-from .recording import Refusal, Result
 from .running import Following, Running
-from .source import source_digest
 from .usage import asks_for_nodes, uses_nodes
 
 if TYPE_CHECKING:
+    from ..engine.experiment import Experiment
     from ..results import Campaign, Trial
     from ..testbeds import Lease
-    from .experiment import Experiment
     from .workers import RemoteExperiment
 
 __all__ = ("ExperimentSession",)
@@ -272,7 +274,7 @@ class ExperimentSession:
         if run.verdict.stop is not None:
             self._stop(item, run.verdict.stop)
         self.adaptive.ended(item, run.identity, result)
-        self.ownership.keep_logs(run.trial)
+        keep_logs(run.trial, self.ownership.failed())
 
     def _no_longer_waits(self, item: pytest.Item) -> None:
         """Give the nodes back as soon as no later test asks for them."""

@@ -10,6 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from ..engine.experiment import Selection, Workload
+from ..engine.recording import Past, Refusal, Result
+from ..engine.settings import Settings
+from ..engine.trial_of import TrialOf
 from ..errors import LeaseLost
 from ..hosts import Hosts
 from ..leases.fitting import Doing, Ready
@@ -18,9 +22,6 @@ from ..sweeps import Planned
 from ..testbeds import Lease, Plan, Request
 from . import settings
 from .broker import Line
-from .experiment import Selection, Workload
-from .items import TrialOf
-from .recording import Past, Refusal, Result
 
 if TYPE_CHECKING:
     from ..results import Campaign
@@ -116,14 +117,14 @@ class RemoteLender:
 
 
 class RemoteExperiment:
-    """What :class:`~.experiment.Experiment` offers to those who run tests, asked of the controller.
+    """What :class:`~pytest_execo.engine.experiment.Experiment` offers to those who run tests, asked of the controller.
 
     What happens twice in every test is asked; what stays the same is remembered.
     """
 
     def __init__(self, config: pytest.Config) -> None:
         self._line = Line(config.workerinput["execo"])  # type: ignore[attr-defined]
-        self.settings: settings.Settings = settings.read(config)
+        self.settings: Settings = settings.read(config)
         self.leases: Lender = RemoteLender(self._line)
         self._plans: dict[Request, Plan] = {}
 

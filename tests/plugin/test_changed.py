@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from pytest_execo.plugin.source import source_digest
+from pytest_execo.engine.source import source_digest
 
 SWEEP = """
 from pytest_execo import sweep

@@ -55,6 +55,8 @@ def test_a_run_imports_hooks_alone(pytester: pytest.Pytester) -> None:
         "pytest_execo",
         room,
         *(f"{room}.{name}" for name in ("fixtures", "hookspecs", "options", "usage")),
+        "pytest_execo.engine",
+        "pytest_execo.engine.options",
     }
 
 

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pytest_execo.plugin.experiment import Group
+from pytest_execo.engine.experiment import Group
 from pytest_execo.plugin.scheduling import GroupScheduling
 from pytest_execo.testbeds import Request
 

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import contextlib
-import shutil
 import threading
 import time
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-
-import pytest
 
 from ..errors import CampaignError
 from ..results import (
@@ -24,9 +21,10 @@ from ..results.provenance import git_state
 from ..results.quarantine import Fault
 from ..sweeps import Attempt, CheckpointStore, Claim, Known, Owner, Planned, State
 from ..units import iso_date
-from .items import TrialOf
 from .place import Place
 from .settings import Settings
+from .start import Start
+from .trial_of import TrialOf
 
 __all__ = ("Past", "Recording", "Refusal", "Result")
 
@@ -78,10 +76,10 @@ class Recording:
     Not safe to use from several threads at once: :class:`~.experiment.Experiment` sees to that.
     """
 
-    def __init__(self, config: pytest.Config, settings: Settings, testbed: str) -> None:
-        self._config = config
+    def __init__(self, start: Start, settings: Settings, testbed: str) -> None:
+        self._start = start
         self._settings = settings
-        self._place = Place(config, settings, testbed)
+        self._place = Place(start, settings, testbed)
         self._campaign: Campaign | None = None
         self._store: CheckpointStore | None = None
         self._writer: RecordWriter | None = None
@@ -151,10 +149,10 @@ class Recording:
             directory,
             testbed=self._place.testbed,
             site=self._settings.site,
-            command=["pytest", *map(str, self._config.invocation_params.args)],
+            command=list(self._start.command),
             seed=self.seed if shared is None else int(shared["seed"]),
             identity=None if shared is None else shared["id"],
-            source=self._config.rootpath,
+            source=self._start.root,
         )
         self._place.seed = campaign.seed
         self._store = self._place.open_store(campaign.id)
@@ -167,7 +165,7 @@ class Recording:
         self._store.reopen([trial for trial, known in now if known.attempt == again[trial]])
         self._owner = Owner.current(campaign.session, records=str(campaign.records_path))
         self._writer = RecordWriter(campaign.records_path)
-        state = git_state(self._config.rootpath) or {}
+        state = git_state(self._start.root) or {}
         self._commit = {"commit": state.get("commit"), "dirty": state.get("dirty")}
         self._campaign = campaign
         self._beating = threading.Thread(target=self._heartbeats, name="pytest-execo heartbeat", daemon=True)
@@ -314,7 +312,3 @@ class Recording:
         finally:
             store.close()
             self.campaign.describe(exit_status=exit_status, counts=counts)
-        junit = getattr(self._config.option, "xmlpath", None)
-        if junit:
-            with contextlib.suppress(OSError):  # none was written, or it is there already
-                shutil.copyfile(junit, self.campaign.directory / "junit.xml")

@@ -10,8 +10,6 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-import pytest
-
 from ..errors import CampaignError, RecordError
 from ..results import check_writable, find_campaign, new_campaign_directory
 from ..results.directories import read_campaign, remove_unfinished
@@ -20,6 +18,7 @@ from ..sweeps import CheckpointStore
 from ..sweeps.stores.opening import is_url, open_store
 from ..units import iso_date
 from .settings import Settings
+from .start import Start
 
 __all__ = ("Place",)
 
@@ -32,8 +31,8 @@ class Place:
     :raises CampaignError: no campaign can be kept there, where one is to be.
     """
 
-    def __init__(self, config: pytest.Config, settings: Settings, testbed: str) -> None:
-        self._config = config
+    def __init__(self, start: Start, settings: Settings, testbed: str) -> None:
+        self._start = start
         self._settings = settings
         self.testbed: str = testbed
         #: ``None`` while it is still to be made.
@@ -47,14 +46,14 @@ class Place:
 
         :raises CampaignError: no campaign can be kept there, where one is to be.
         """
-        writes = not (self._settings.plan or self._config.option.collectonly)
+        writes = self._start.writes and not self._settings.plan
         if self._settings.campaign is not None:
-            directory = Path(self._config.invocation_params.dir, self._settings.campaign)
+            directory = self._start.directory / self._settings.campaign
             _check(directory, f"--execo-campaign={self._settings.campaign}", writes=writes)
             if self._settings.fresh and (directory / "campaign.json").exists():
                 raise CampaignError(f"--execo-fresh: {directory} holds a campaign already; name another directory")
             return directory
-        results = self._config.rootpath / _RESULTS
+        results = self._start.root / _RESULTS
         found = None if self._settings.fresh else find_campaign(results, self.testbed, self._settings.site)
         if found is not None:
             _check(found, str(found), writes=writes)
@@ -89,7 +88,7 @@ class Place:
         if self.directory is not None:
             yield self.directory
             return
-        results = self._config.rootpath / _RESULTS
+        results = self._start.root / _RESULTS
         try:
             results.mkdir(exist_ok=True)
             # Two runs that begin at once must not begin two campaigns.
@@ -104,17 +103,15 @@ class Place:
             raise CampaignError(message) from error
 
     def open_store(self, campaign: str) -> CheckpointStore:
-        """Open the checkpoint store of a campaign: the one that was named, else one in pytest's cache."""
+        """Open the checkpoint store of a campaign: the one that was named, else one in the cache."""
         if self._settings.checkpoint is not None:
             where = self._settings.checkpoint
             if not is_url(where):
-                where = os.path.join(self._config.invocation_params.dir, where)
+                where = os.path.join(self._start.directory, where)
             with _named():
                 return open_store(where, campaign=campaign)
-        try:
-            directory = Path(self._config.cache.mkdir("execo"))
-        except (AttributeError, OSError):
-            # No cache (-p no:cacheprovider, or a read-only project): beside the records it serves as well.
+        directory = self._start.cache()
+        if directory is None:  # beside the records it serves as well
             assert self.directory is not None
             return open_store(self.directory / "checkpoint.sqlite", campaign=campaign)
         return open_store(directory / f"{campaign}.sqlite", campaign=campaign)

@@ -9,23 +9,24 @@ from __future__ import annotations
 import collections
 import contextlib
 import threading
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-import pytest
-
 from ..errors import CampaignError, ExecoError
+from ..leases.events import Event
 from ..leases.files import LeaseBook, LeaseFile
 from ..leases.holder import Holder, Lender
 from ..leases.pool import LeasePool
 from ..sweeps import Planned, State
 from ..testbeds import Lease, Plan, Request, Testbed
 from ..testbeds.registry import check_testbed, open_testbed
-from . import settings, terminal
 from .events import Events
-from .items import TrialOf
+from .progress import Progress
 from .recording import Past, Recording, Refusal, Result
+from .settings import Settings
+from .start import Start
+from .trial_of import TrialOf
 
 if TYPE_CHECKING:
     from ..results import Campaign
@@ -79,16 +80,26 @@ class Experiment:
 
     Life cycle: :meth:`select` → :meth:`load` → :meth:`open` → (:meth:`begin` → :meth:`finish`)* → :meth:`close`.
 
+    :param say: told lines for the terminal, by any thread.
+    :param call: called with each event, see :class:`~.events.Events`.
     :raises InvalidInput: a site or testbed that is not there.
     :raises CampaignError: a campaign that can't be used.
     """
 
-    def __init__(self, config: pytest.Config) -> None:
-        self._config = config
-        self.settings: settings.Settings = settings.read(config)
+    def __init__(
+        self,
+        start: Start,
+        settings: Settings,
+        *,
+        say: Callable[[str], None],
+        call: Callable[[Event], object] = lambda event: None,
+    ) -> None:
+        self.start: Start = start
+        self.settings: Settings = settings
+        self._write = say
         self.testbed: Testbed = self._open_testbed()
-        self.testbed.say = lambda line: terminal.write_line(config, f"execo: {line}")
-        self.events: Events = Events(config, self.settings.notify, self._campaign_name)
+        self.testbed.say = self.say
+        self.events: Events = Events(settings.notify, self._campaign_name, call, self.say)
         self.pool: LeasePool = LeasePool(
             self.testbed,
             opened=self._lease_file,
@@ -100,8 +111,8 @@ class Experiment:
             tell=self.events.tell,
         )
         self.leases: Lender = Holder(self.pool)
-        self.recording: Recording = Recording(config, self.settings, self.testbed.name)
-        self.progress: terminal.Progress = terminal.Progress(config)
+        self.recording: Recording = Recording(start, settings, self.testbed.name)
+        self.progress: Progress = Progress((lambda line: None) if start.quiet else self.say)
         self.workload: Workload = Workload((), ())
         #: Trials without an outcome: those to run, less those that passed, failed or were skipped.
         self.left: int = 0
@@ -294,7 +305,11 @@ class Experiment:
 
     def warn(self, message: str) -> None:
         """Say on the terminal what is no fault of a test."""
-        terminal.write_line(self._config, f"execo: warning: {message}")
+        self.say(f"warning: {message}")
+
+    def say(self, line: str) -> None:
+        """Write a line to the terminal."""
+        self._write(f"execo: {line}")
 
     # the end
 
@@ -313,12 +328,11 @@ class Experiment:
             try:
                 end()
             except ExecoError as error:  # a job that could not be deleted holds nodes until its walltime
-                terminal.write_line(self._config, f"execo: warning: {error}")
+                self.warn(str(error))
         with self._lock:
             if self.recording.opened:
-                counts = self.progress.outcomes
-                text = ", ".join(f"{count} {outcome}" for outcome, count in counts.items()) or "none run"
-                data = {"outcomes": dict(counts), "left": self.left, "exit_status": exit_status}
+                text = self.progress.counts() or "none run"
+                data = {"outcomes": dict(self.progress.outcomes), "left": self.left, "exit_status": exit_status}
                 self.events.tell("finished", f"{text}; {self.left} left", data)
         self.events.close()
         with self._lock:

@@ -1,4 +1,4 @@
-"""What people who do not watch are told: the hook ``pytest_execo_event``, webhooks and commands."""
+"""What people who do not watch are told: code of their own, webhooks and commands."""
 
 from __future__ import annotations
 
@@ -8,10 +8,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-import pytest
-
 from ..leases.events import Event, Notifier
-from . import terminal
 
 __all__ = ("Events",)
 
@@ -20,15 +17,24 @@ _SHOWN = ("lease-lost", "needs-help")
 
 
 class Events:
-    """Takes events from any thread; the hook is called in the main one. Ended by :meth:`close`.
+    """Takes events from any thread; code of the user's is called in the main one. Ended by :meth:`close`.
 
     :param targets: webhooks and commands.
     :param campaign: returns the name of the campaign, when there is one.
+    :param call: called with each event: under pytest, the hook ``pytest_execo_event``.
+    :param say: told lines for the terminal.
     """
 
-    def __init__(self, config: pytest.Config, targets: Sequence[str], campaign: Callable[[], str | None]) -> None:
-        self._config = config
+    def __init__(
+        self,
+        targets: Sequence[str],
+        campaign: Callable[[], str | None],
+        call: Callable[[Event], object],
+        say: Callable[[str], None],
+    ) -> None:
         self._campaign = campaign
+        self._call = call
+        self._say = say
         self._notifiers = [Notifier(target, self._warn) for target in targets]
         self._waiting: collections.deque[Event] = collections.deque()
 
@@ -39,24 +45,25 @@ class Events:
             notifier.send(event)
         self._waiting.append(event)
         if kind in _SHOWN:
-            terminal.write_line(self._config, f"execo: {event.text}")
+            self._say(event.text)
         if threading.current_thread() is threading.main_thread():
-            self.call_hooks()
+            self.call_back()
 
-    def call_hooks(self) -> None:
-        """Call the hook for what came from other threads. An error in it is a warning."""
+    def call_back(self) -> None:
+        """Call the user's code for what came from other threads. An error in it is a warning."""
         while self._waiting:
             event = self._waiting.popleft()
             try:
-                self._config.hook.pytest_execo_event(config=self._config, event=event)
+                self._call(event)
             except Exception as error:
-                self._warn(f"pytest_execo_event: {type(error).__name__}: {error}")
+                name = getattr(self._call, "__name__", event.kind)
+                self._warn(f"{name}: {type(error).__name__}: {error}")
 
     def close(self) -> None:
         """Deliver what waits; what takes longer than some seconds is said and dropped."""
-        self.call_hooks()
+        self.call_back()
         for notifier in self._notifiers:
             notifier.close()
 
     def _warn(self, line: str) -> None:
-        terminal.write_line(self._config, f"execo: warning: {line}")
+        self._say(f"warning: {line}")

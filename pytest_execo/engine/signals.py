@@ -11,8 +11,6 @@ import threading
 from collections.abc import Callable, Iterator
 from typing import Any
 
-import pytest
-
 __all__ = ("Sigterm", "Terminated", "unhurried")
 
 
@@ -45,13 +43,16 @@ class Terminated(KeyboardInterrupt):
 
 
 class Sigterm:
-    """The handler, in force from :meth:`install` to :meth:`restore`."""
+    """The handler, in force from :meth:`install` to :meth:`restore`.
+
+    :param stop: told that nothing new is to begin.
+    """
 
     #: Exit status of a run that SIGTERM ended, as a shell shows it.
     STATUS = 128 + signal.SIGTERM
 
-    def __init__(self, session: pytest.Session) -> None:
-        self._session = session
+    def __init__(self, stop: Callable[[str], None]) -> None:
+        self._stop = stop
         self._before: Any = None
         self._installed = False
         #: Whether SIGTERM came.
@@ -75,5 +76,5 @@ class Sigterm:
         self.came = True
         if not self.ending:
             # A test that swallows the exception is the last one.
-            self._session.shouldstop = "SIGTERM"
+            self._stop("SIGTERM")
             raise Terminated("SIGTERM")
