@@ -69,7 +69,7 @@ class EmulatorTestbed(Grid5000Testbed):
 
     _common: ClassVar[Sequence[str]] = (*Grid5000Testbed._common, "server")
     _lease: ClassVar[type[Grid5000Lease]] = EmulatorLease
-    _unseen: ClassVar[float] = 1.0
+    unseen: ClassVar[float] = 1.0
 
     def __init__(
         self,

@@ -12,6 +12,7 @@ import functools
 import os
 import signal
 import sys
+import time
 from collections.abc import Callable
 
 CLONE_NEWNS = 0x00020000
@@ -31,6 +32,8 @@ MS_PRIVATE = 0x40000
 _PR_SET_PDEATHSIG = 1
 _PR_SET_CHILD_SUBREAPER = 36
 _MNT_DETACH = 2
+# Seconds that what was killed has to be gone; only what waits for a device takes longer.
+_DEATH = 5.0
 
 #: What each kind of isolation is called in a node's description, and its flag.
 FLAGS = {"mount": CLONE_NEWNS, "pid": CLONE_NEWPID, "uts": CLONE_NEWUTS, "ipc": CLONE_NEWIPC}
@@ -209,8 +212,22 @@ def kill_all(pids: Callable[[], list[int]]) -> None:
 
     A process that forks faster than it is listed is stopped first: a stopped one forks no more.
     """
+    killed: dict[int, str] = {}
     while alive := [pid for pid in pids() if is_running(pid)]:
+        for pid in alive:
+            with contextlib.suppress(OSError):
+                killed[pid] = started(pid)
         for signum in (signal.SIGSTOP, signal.SIGKILL):
             for pid in alive:
                 with contextlib.suppress(ProcessLookupError, PermissionError):
                     os.kill(pid, signum)
+    # Whoever lost its parent is listed no more, and may not be dead yet.
+    deadline = time.monotonic() + _DEATH
+    while any(_still_runs(*each) for each in killed.items()) and time.monotonic() < deadline:
+        time.sleep(0.001)
+
+
+def _still_runs(pid: int, since: str) -> bool:
+    with contextlib.suppress(OSError):
+        return is_running(pid) and started(pid) == since
+    return False

@@ -172,7 +172,7 @@ class Grid5000Lease(Lease):
             self.nodes.disconnect()
         if not self._keep:
             delete(self._testbed.client, self.jobs, waiting=self._testbed.waiting)
-            self._testbed.deleted(self.jobs)
+            self._testbed.deleted.update({job.id: site for site, job in self.jobs.items()})
 
     def describe(self) -> Mapping[str, Any]:
         """Return the lease as JSON for the campaign's description: no secrets."""

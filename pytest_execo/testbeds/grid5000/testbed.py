@@ -5,15 +5,13 @@ from __future__ import annotations
 import copy
 import dataclasses
 import functools
-import getpass
-import secrets
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from ...connectors.host_keys import ACCEPT_NEW, host_keys
-from ...errors import ApiError, InvalidRequest, RequestNotMet, ReservationFailed, TestbedError
+from ...errors import InvalidRequest, RequestNotMet
 from ...hosts import Host, Hosts
 from ...units import format_duration, iso_date, parse_duration
 from ..contract import Plan, Remember, Request, Testbed, ignore
@@ -39,8 +37,6 @@ _SSH_TIMEOUT = 300.0
 _WINDOW = 28 * 86400.0
 # A date so many seconds ago is now.
 _PAST = 60.0
-# Seconds for deleted jobs to end.
-_ENDS = 120.0
 
 
 class Grid5000Testbed(Testbed):
@@ -66,8 +62,8 @@ class Grid5000Testbed(Testbed):
     _common: ClassVar[Sequence[str]] = ("client", "reference", "waiting")
     # What a reservation gives.
     _lease: ClassVar[type[Grid5000Lease]] = Grid5000Lease
-    # Seconds after which a job can be seen that was submitted by a process that is dead now.
-    _unseen: ClassVar[float] = 15.0
+    #: Seconds after which a job can be seen that was submitted by a process that is dead now.
+    unseen: ClassVar[float] = 15.0
     # The one that holds it, for a copy.
     _origin: Grid5000Testbed | None = None
 
@@ -76,8 +72,9 @@ class Grid5000Testbed(Testbed):
         self._default_walltime = self._duration("walltime", _DEFAULT_WALLTIME)
         self._wait = self._duration("wait", _DEFAULT_WAIT)
         self._document = self._given_reference()
-        #: Jobs that were deleted and may not be over: number → site.
-        self._deleted: dict[int, str] = {}
+        #: Jobs that were deleted and may not be over: number → site. What they hold is free in a moment, whatever the
+        #: status says.
+        self.deleted: dict[int, str] = {}
         #: Who we are.
         self.credentials: Credentials = self._who()
 
@@ -204,12 +201,13 @@ class Grid5000Testbed(Testbed):
         :raises ReservationFailed: when OAR refused, with its own sentence, or the jobs did not start in time.
         """
         from .operations import delete, wait_for_start
+        from .reservation import found, submit
 
         request = self._completed(request)
-        if (found := self._found(request)) is not None:
-            jobs, keep = found, True  # somebody's, to whom they are left: nothing to remember
+        if (theirs := found(self, request)) is not None:
+            jobs, keep = theirs, True  # somebody's, to whom they are left: nothing to remember
         else:
-            jobs, keep = self._submit(request, remember), False
+            jobs, keep = submit(self, request, self._slot(request), remember), False
         try:
             ahead = 0.0 if request.start is None else max(0.0, request.start - self.waiting.clock())
             patience = self.waiting.until(ahead + self._wait)
@@ -225,29 +223,9 @@ class Grid5000Testbed(Testbed):
 
         :raises TestbedError: when the API can't be asked, or a job not be deleted; the others have been.
         """
-        from .operations import delete
+        from .reservation import reclaim
 
-        try:
-            sites, name, numbers = list(remains["sites"]), str(remains["name"]), remains.get("jobs")
-            mark, seen = remains.get("mark"), float(remains["asked_at"]) + self._unseen
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
-            raise TestbedError(f"{self.site}: this tells of no jobs: {error!r}") from None
-        lines, errors = [], []
-        for site in sites:
-            try:
-                # Its process was killed while it submitted: the job may be on its way through the API.
-                while not (jobs := self._left(site, name, mark)) and numbers is None and time.time() < seen:
-                    time.sleep(min(1.0, self._unseen))
-                for job in jobs:
-                    delete(self.client, {site: job})
-                    lines.append(f"job {job.id} at {site} deleted")
-            except TestbedError as error:
-                errors.append(error)
-        if errors:
-            for note in [*map(str, errors[1:]), *lines]:
-                errors[0].add_note(note)
-            raise errors[0]
-        return lines
+        return reclaim(self, remains)
 
     def close(self) -> None:
         """Close the connections to the API."""
@@ -268,8 +246,19 @@ class Grid5000Testbed(Testbed):
             project=request.project or self.options.get("project"),
         )
 
-    def _sites(self, request: Request) -> list[str]:
-        """Return the sites that the request is about."""
+    def _slot(self, request: Request) -> GridPlan:
+        """Return when and where a reservation is to be. :raises RequestNotMet: it does not fit, or too late."""
+        unmet, grid = self._grid_plan(request)
+        if unmet or grid is None:
+            raise RequestNotMet(unmet)
+        waits = grid.start - self.waiting.clock()
+        if request.start is None and waits > self._wait:
+            most = format_duration(self._wait)
+            raise RequestNotMet([f"starts in {format_duration(waits)}, and {most} are waited for (--execo-wait)"])
+        return grid
+
+    def asked_sites(self, request: Request) -> list[str]:
+        """Return the sites that a request is about."""
         from .requests import sites_of
 
         return sites_of(request, self.reference, self.site)
@@ -280,7 +269,7 @@ class Grid5000Testbed(Testbed):
         from .requests import candidates, forbidden, unmet, wanted_of
 
         lines = unmet(request, self.reference, self.site)
-        sites = self._sites(request)
+        sites = self.asked_sites(request)
         if request.environment is not None:
             lines += self._not_deployable(request.environment, sites if not lines else ())
         if lines:
@@ -311,93 +300,10 @@ class Grid5000Testbed(Testbed):
         from .planning import occupation
 
         now = self.waiting.clock()
-        statuses = {site: self.client.status(site) for site in self._sites(request)}
+        statuses = {site: self.client.status(site) for site in self.asked_sites(request)}
         window = (now, now + _WINDOW + (request.walltime or 0.0))
         besteffort = "besteffort" in request.types
-        return occupation(statuses, window, ignore_besteffort=not besteffort, disks=request.disks, ended=self._deleted)
-
-    def deleted(self, jobs: Mapping[str, Job]) -> None:
-        """Take note of jobs that were just deleted: what they hold is free in a moment, whatever the status says."""
-        self._deleted.update({job.id: site for site, job in jobs.items()})
-
-    def _wait_for_ends(self) -> None:
-        """Wait for the ends of jobs that were deleted: OAR refuses a date at which they may still hold nodes."""
-        waiting = self.waiting.until(_ENDS)
-        for number, site in list(self._deleted.items()):
-            while not self.client.job(site, number).is_over and waiting.pause(2.0):
-                pass
-            del self._deleted[number]
-
-    def _found(self, request: Request) -> dict[str, Job] | None:
-        """Return the jobs of the name that was given, when they run and have what is asked for."""
-        name = self.options.get("job")
-        if name is None:
-            return None
-        from .operations import find_job
-
-        sites = self._sites(request)
-        # Inside the platform the API knows us, and we have to know ourselves.
-        user = self.client.user or getpass.getuser()
-        found = {site: find_job(self.client, site, name, user=user) for site in sites}
-        jobs = {site: job for site, job in found.items() if job is not None}
-        if not jobs:
-            return None
-        nodes = sum(len(job.nodes) for job in jobs.values())
-        if nodes < (request.nodes or 1):
-            raise RequestNotMet([f"asks for {request.nodes} nodes, the job {name!r} has {nodes}"])
-        return jobs
-
-    def _left(self, site: str, name: str, mark: str | None) -> list[Job]:
-        """Return the jobs of a submission that are not over.
-
-        :param mark: what only their command has, where others may have the name.
-        """
-        from .answers import ACTIVE_STATES
-
-        # Inside the platform the API knows us, and we have to know ourselves.
-        user = self.client.user or getpass.getuser()
-        found = list(self.client.jobs(site, name=name, user=user, state=(*ACTIVE_STATES, "toerror")))
-        return [job for job in found if job.name == name and (mark is None or mark in job.command)]
-
-    def _submit(self, request: Request, remember: Remember) -> dict[str, Job]:
-        from .operations import delete, submit_together
-        from .requests import submissions
-
-        unmet, grid = self._grid_plan(request)
-        if unmet or grid is None:
-            raise RequestNotMet(unmet)
-        waits = grid.start - self.waiting.clock()
-        if request.start is None and waits > self._wait:
-            most = format_duration(self._wait)
-            raise RequestNotMet([f"starts in {format_duration(waits)}, and {most} are waited for (--execo-wait)"])
-        if len(grid.sites) > 1:
-            self._wait_for_ends()
-        wanted = {cluster: count for part in grid.sites for cluster, count in part.clusters.items()}
-        start = grid.start if request.start is not None or len(grid.sites) > 1 else None
-        made = submissions(request, self.reference, wanted, start=start)
-        # A name of its own, by which a job is found again whose number was lost on the way.
-        mark = f"pytest-execo-{secrets.token_hex(4)}"
-        name = self.options.get("job") or mark
-        made = {site: dataclasses.replace(each, name=name) for site, each in made.items()}
-        remains: dict[str, Any] = {"name": name, "sites": sorted(made), "asked_at": time.time()}
-        if name != mark:
-            # Other jobs may get this name later. The shell that runs the command takes it for a remark.
-            made = {site: dataclasses.replace(each, command=f"{each.command} # {mark}") for site, each in made.items()}
-            remains["mark"] = mark
-        remember(remains)
-        jobs: dict[str, Job] = {}
-        try:
-            jobs = submit_together(self.client, made, waiting=self.waiting)
-        except ApiError as error:
-            raise ReservationFailed(error.reason) from error
-        finally:
-            # Also when there is none: who looks for jobs later knows that none is on its way.
-            try:
-                remember({**remains, "jobs": {site: job.id for site, job in jobs.items()}})
-            except BaseException:
-                delete(self.client, jobs, waiting=self.waiting)
-                raise
-        return jobs
+        return occupation(statuses, window, ignore_besteffort=not besteffort, disks=request.disks, ended=self.deleted)
 
     # nodes
 
@@ -457,24 +363,10 @@ class Grid5000Testbed(Testbed):
         return [line for line in lines if line is not None]
 
     def public_keys(self) -> str:
-        """Return the public keys for root, a line each.
+        """Return the public keys for root, a line each. :raises InvalidRequest: when there are none."""
+        from .keys import public_keys
 
-        :raises InvalidRequest: when there are none.
-        """
-        given = self.options.get("key")
-        paths = [Path(given)] if given else sorted((Path.home() / ".ssh").glob("id_*.pub"))
-        try:
-            keys = [path.read_text(encoding="utf-8").strip() for path in paths]
-        except (OSError, UnicodeDecodeError) as error:
-            raise InvalidRequest(f"--execo-option=key={given}: can't be read: {error}") from None
-        if not keys:
-            raise InvalidRequest(
-                "no public key in ~/.ssh; make one with ssh-keygen, or give --execo-option=key=FILE.pub"
-            )
-        for path, key in zip(paths, keys, strict=True):
-            if "PRIVATE KEY" in key:
-                raise InvalidRequest(f"{path}: is a private key; give the public one, {path}.pub")
-        return "\n".join(keys)
+        return public_keys(self.options.get("key"))
 
     def networks(self, jobs: Mapping[str, Job]) -> tuple[list[Vlan], list[Subnets]]:
         """Return the VLANs and subnets that jobs have."""
