@@ -42,6 +42,14 @@ def add_arguments(parser: argparse.ArgumentParser, *, nodes: str) -> None:
     parser.add_argument("--vlan", metavar="KIND", help="in a VLAN: kavlan, kavlan-local or kavlan-global")
     parser.add_argument("--start", metavar="DATE", help="not before this date, by an advance reservation")
     parser.add_argument("--queue", metavar="NAME", help="in this queue")
+    parser.add_argument("--project", metavar="NAME", help="on behalf of this project")
+    parser.add_argument(
+        "--min-nodes", type=_count, metavar="N", help="so few are enough, when the others can't be deployed"
+    )
+    parser.add_argument("--spare", type=_count, metavar="N", help="so many more, for nodes that die")
+    parser.add_argument("--types", metavar="TYPE,…", help="types of the job: night, besteffort")
+    parser.add_argument("--subnets", metavar="SIZE=N,…", help="ranges of addresses for virtual machines: slash_22=1")
+    parser.add_argument("--disks", action="store_true", default=None, help="with the disks that can be reserved")
 
 
 def testbed(options: argparse.Namespace) -> Testbed:
@@ -78,22 +86,29 @@ def request(options: argparse.Namespace) -> Request:
     """
     from ..testbeds.needs import request_of
 
-    names = ("walltime", "cluster", "environment", "vlan", "start", "queue")
+    names = (
+        "walltime", "cluster", "environment", "vlan", "start", "queue", "project", "min_nodes", "spare", "disks",
+    )  # fmt: skip
     wanted: dict[str, Any] = {name: getattr(options, name) for name in names}
     wanted["nodes"] = _nodes(options.nodes) if options.hosts is None else None
     wanted["hosts"] = options.hosts.split(",") if options.hosts else None
+    wanted["types"] = options.types.split(",") if options.types else None
+    wanted["subnets"] = None if options.subnets is None else _shares(options.subnets)
     wanted["properties"] = dict(map(_condition, options.property)) or None
-    return request_of(wanted, lambda name, value: f"--{name} {getattr(options, name, value)}")
+    return request_of(wanted, lambda name, value: f"--{name.replace('_', '-')} {getattr(options, name, value)}")
+
+
+def _count(text: str) -> int | str:
+    return int(text) if _NUMBER.fullmatch(text) else text
 
 
 def _nodes(text: str) -> object:
-    if "=" not in text:
-        return int(text) if _NUMBER.fullmatch(text) else text
-    shares: dict[str, object] = {}
-    for part in text.split(","):
-        name, _, count = part.partition("=")
-        shares[name] = int(count) if _NUMBER.fullmatch(count) else count
-    return shares
+    return _shares(text) if "=" in text else _count(text)
+
+
+def _shares(text: str) -> dict[str, int | str]:
+    pairs = (part.partition("=") for part in text.split(","))
+    return {name: _count(count) for name, _, count in pairs}
 
 
 def _condition(text: str) -> tuple[str, str]:

@@ -123,6 +123,12 @@ class Faults:
 
     # life cycle
 
+    @property
+    def planned(self) -> list[Fault]:
+        """Those that wait for :meth:`begin`."""
+        with self._lock:
+            return list(self._planned)
+
     def begin(self, now: float) -> None:
         """Arm what was planned: dates count from ``now``."""
         with self._lock:

@@ -9,12 +9,13 @@ import json
 import logging
 import random
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 from ..errors import InvalidRequest, TestbedError
+from ..nearest import nearest
 from .clock import EmulatedClock, SteppedClock
 from .environments import own_environments
 from .fault import Fault
@@ -59,7 +60,7 @@ class Platform:
     :param users: who has an account; each has an environment of their own.
     :param seed: the same one makes the same things happen at the same dates.
     :param threaded: the machines get a thread of their own, so that nobody waits for them.
-    :raises InvalidRequest: when the reference data have no site.
+    :raises InvalidRequest: when the reference data have no site, or not the nodes and sites that faults name.
     """
 
     def __init__(
@@ -110,7 +111,20 @@ class Platform:
         }
         for site in self.sites.values():
             site.kavlan.remote_holders = functools.partial(self._holders_elsewhere, site)
+        self.check_faults(self.faults.planned)
         self.faults.begin(self._stepped.now())
+
+    def check_faults(self, faults: Iterable[Fault]) -> None:
+        """Refuse faults of sites and nodes that are not there. :raises InvalidRequest: with one line."""
+        for fault in faults:
+            if fault.site is not None and fault.site not in self.sites:
+                sites = ", ".join(self.sites)
+                raise InvalidRequest(f"fault {fault.kind}: there is no site {fault.site!r}; there are {sites}")
+            for node in fault.nodes:
+                one = dataclasses.replace(fault, nodes=(node,), count=None)
+                if not any(one.hit(site.nodes) for site in self.sites.values()):
+                    names = (name.partition(".")[0] for site in self.sites.values() for name in site.nodes)
+                    raise InvalidRequest(f"fault {fault.kind}: there is no node {node!r}{nearest(node, names)}")
 
     def _holders_elsewhere(self, own: Site) -> list[tuple[str, str]]:
         """Return who holds the global VLANs of the other sites: nodes of all sites can be put into these."""

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import dataclasses
 from typing import Any
 
 from werkzeug import Response
 
 from ...errors import InvalidRequest, TestbedError
 from ..clock import ManualClock
-from ..fault import Fault, read_fault
+from ..fault import read_fault
 from .question import Question
 from .refusals import Refusal
 from .routes import ARRAY, NUMBER, OBJECT, STRING, Route, fields
@@ -38,22 +37,11 @@ def add_faults(question: Question) -> Response:
         raise Refusal(400, f"faults are a list of at most {_MOST_FAULTS} objects")
     try:
         faults = [read_fault(entry) for entry in given]
-        _check_names(question, faults)
+        question.platform.check_faults(faults)
     except InvalidRequest as error:
         raise Refusal(400, str(error)) from None
     question.platform.faults.add(faults, question.platform.now())
     return question.answer(question.platform.faults.to_json(), 201)
-
-
-def _check_names(question: Question, faults: list[Fault]) -> None:
-    sites = question.platform.sites
-    for fault in faults:
-        if fault.site is not None and fault.site not in sites:
-            raise InvalidRequest(f"fault {fault.kind}: there is no site {fault.site!r}; there are {', '.join(sites)}")
-        for node in fault.nodes:
-            known = (dataclasses.replace(fault, nodes=(node,), count=None).hit(s.nodes) for s in sites.values())
-            if not any(known):
-                raise InvalidRequest(f"fault {fault.kind}: there is no node {node!r}")
 
 
 def clear_faults(question: Question) -> Response:
