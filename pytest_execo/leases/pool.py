@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from ..errors import ApiError, InvalidRequest, LeaseLost, RequestNotMet, TestbedError
+from ..errors import LeaseLost, TestbedError
 from ..testbeds import Lease, Plan, Request, Testbed
 from ..units import format_duration, iso_date
 from .budget import Budget
@@ -16,6 +16,7 @@ from .fitting import Doing, Fitting, Ready
 from .holding import Holding
 from .hours import Hours
 from .reserving import Reserver
+from .supplying import Supplier
 from .watch import Watch
 
 if TYPE_CHECKING:
@@ -25,8 +26,6 @@ __all__ = ("LeasePool",)
 
 #: Failures in a row of a group, and losses under one trial, before it is left pending.
 DEFAULT_LIMIT = 3
-# Seconds of the testbed's clock before the next try of what has failed.
-_PAUSES = (10.0, 60.0, 300.0)
 # A node that was found well, or on which a trial has ended, is not asked again for so many seconds.
 _PROBE_PERIOD = 15.0
 
@@ -64,23 +63,19 @@ class LeasePool:
         self.testbed: Testbed = testbed
         self.fitting: Fitting = Fitting()
         self.budget: Budget = Budget(limit)
-        #: Why the lease for a request can't be had: told once, its other tests stay pending.
-        self.broken: dict[Request, TestbedError] = {}
+        self._over = threading.Event()
         self._reserver = Reserver(testbed, opened, hours)
+        self._supplier = Supplier(testbed, self._reserver, self.budget, self._over, tell)
         self._keep = keep
         #: The leases that were kept: how they are called, and the names of their nodes.
         self.kept: dict[str, list[str]] = {}
         self._extends = extends
         self._note = note
         self._tell = tell
-        self._plans: dict[Request, Plan] = {}
-        #: What is said of all requests since the testbed did not answer.
-        self._silent: Plan | None = None
         self._held: list[Holding] = []
         self._lost: dict[tuple[Request, str], str] = {}
         self._lock = threading.Lock()
         self._locks: dict[object, threading.RLock] = {}
-        self._over = threading.Event()
         self._watch = Watch(self._watched, self._over)
 
     # before the run
@@ -88,17 +83,12 @@ class LeasePool:
     def plan(self, request: Request) -> Plan:
         """Return the testbed's plan, asked once for each request."""
         with self._of(request):
-            if request not in self._plans:
-                plan = self._silent
-                if plan is None:
-                    try:
-                        plan = self.testbed.plan(self._reserver.asked(request))
-                    except TestbedError as error:
-                        plan = Plan(request.nodes or 0, None, request.walltime, (str(error).splitlines()[0],))
-                        if isinstance(error, ApiError) and error.may_pass:
-                            self._silent = plan
-                self._plans[request] = plan
-            return self._plans[request]
+            return self._supplier.plan(request)
+
+    @property
+    def broken(self) -> Mapping[Request, TestbedError]:
+        """Why the leases for requests can't be had, of those that were asked for in vain."""
+        return self._supplier.broken
 
     # taking
 
@@ -138,40 +128,14 @@ class LeasePool:
         return holding
 
     def _bring_up(self, request: Request) -> Holding:
-        for pause in (*_PAUSES, *[_PAUSES[-1]] * self.budget.limit):
-            try:
-                self._wait_for_the_night(request)
-                holding = self._reserver.reserve(request)
-            except (RequestNotMet, InvalidRequest) as error:
-                self._give_up(request, error)
-                raise
-            except TestbedError as error:
-                if not self.budget.failed(request):
-                    self._give_up(request, error)
-                    raise
-                self.testbed.say(f"{str(error).splitlines()[0]}; tries again in {format_duration(pause)}")
-                self._over.wait(pause / self.testbed.speed)
-            else:
-                with self._lock:
-                    self._held.append(holding)
-                self._watch.start()
-                self._note(holding.lease, holding.describe())
-                names = holding.lease.nodes.names
-                self._tell("lease-taken", f"{len(names)} nodes at {self.testbed.site}", {"nodes": names})
-                return holding
-        raise AssertionError("the budget is larger than it says")
-
-    def _wait_for_the_night(self, request: Request) -> None:
-        seconds = self._reserver.opens_in(self.plan(request).walltime)
-        if seconds > 0:
-            self.testbed.say(f"takes nodes at nights and week-ends: waits for {format_duration(seconds)}")
-            self._over.wait(seconds / self.testbed.speed)
-
-    def _give_up(self, request: Request, error: Exception) -> None:
-        if isinstance(error, TestbedError):
-            self.broken[request] = error
-        reason = str(error).splitlines()[0]
-        self._tell("needs-help", f"no nodes at {self.testbed.site}: {reason}", {"reason": reason})
+        holding = self._supplier.bring_up(request)
+        with self._lock:
+            self._held.append(holding)
+        self._watch.start()
+        self._note(holding.lease, holding.describe())
+        names = holding.lease.nodes.names
+        self._tell("lease-taken", f"{len(names)} nodes at {self.testbed.site}", {"nodes": names})
+        return holding
 
     # while it is used
 
@@ -180,7 +144,7 @@ class LeasePool:
         with self._of((request, holder)):
             if request in self.broken:
                 return Ready(refused=str(self.broken[request]).splitlines()[0])
-            if (hopeless := self.fitting.hopeless(doing, self._length(request))) is not None:
+            if (hopeless := self.fitting.hopeless(doing, self._supplier.length(request))) is not None:
                 return Ready(refused=hopeless)
             holding = self._mine_or_free(request, holder)
             if holding is None:
@@ -193,18 +157,13 @@ class LeasePool:
             # A lease that is new and too short may be long enough for this one: nobody knows better.
             if seconds is None or holding.fresh:
                 return Ready()
-            if self._extends and holding.extend(max(seconds, self._length(request) or 0.0)):
+            if self._extends and holding.extend(max(seconds, self._supplier.length(request) or 0.0)):
                 return Ready()
             left = format_duration(max(0.0, holding.left or 0.0))
             takes = format_duration(seconds)
             self.testbed.say(f"{left} of the lease are left, the next trial takes {takes}: takes new nodes")
             holding.spent = True
             return Ready(anew=True)
-
-    def _length(self, request: Request) -> float | None:
-        """Return the seconds, of this machine's clock, that a lease for the request lasts; ``None``: no end."""
-        walltime = self.plan(request).walltime
-        return None if walltime is None else walltime / self.testbed.speed
 
     def lost(self, request: Request, holder: str = "") -> LeaseLost | None:
         """Return an error when the holder's lease is no longer ours, or was not when it was given back."""
@@ -251,6 +210,7 @@ class LeasePool:
                 return str(lost)
             reason = "; ".join(f"{name}: {why}" for name, why in ill.items())
             self._tell("node-lost", reason, {"nodes": ill})
+            self._reserver.avoid(ill)
             if not holding.mend(ill):
                 holding.lost = self._lost[request, holder] = reason
             return reason
@@ -268,6 +228,7 @@ class LeasePool:
         if holding is not None:
             holding.fresh = False
             holding.was_seen()
+            self._reserver.trust(holding.lease.nodes.names)
 
     def failed(self, request: Request, holder: str = "") -> None:
         """A trial has failed on the holder's nodes: they may be worth a look."""
@@ -279,7 +240,7 @@ class LeasePool:
         """A trial lost its nodes after so many seconds; tell whether it may run again in this run."""
         holding = self._mine(request, holder)
         if holding is not None and (left := holding.left) is not None and left <= 0:
-            self.fitting.cut(doing, seconds, self._length(request) if holding.fresh else None)
+            self.fitting.cut(doing, seconds, self._supplier.length(request) if holding.fresh else None)
         again = self.budget.interrupted(doing.trial)
         return self.budget.failed(request) and again and request not in self.broken
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 import dataclasses
 import secrets
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from ..errors import CampaignError, RequestNotMet, TestbedError
-from ..testbeds import Request, Testbed
+from ..errors import CampaignError, DeploymentFailed, RequestNotMet, TestbedError
+from ..testbeds import Lease, Request, Testbed
+from ..testbeds.contract import Remember
 from .holding import Holding
 from .hours import Hours
 
@@ -31,6 +32,8 @@ class Reserver:
         self._opened = opened
         self._hours = hours
         self._files: dict[Holding, tuple[LeaseFile, Mapping[str, Any]]] = {}
+        #: Nodes in quarantine: they were found dead, or could not be deployed, and no trial has ended on them since.
+        self._avoided: dict[str, str] = {}
         #: What could not be given back so far.
         self._left: list[tuple[LeaseFile, Mapping[str, Any]]] = []
 
@@ -59,6 +62,27 @@ class Reserver:
     def _nodes(self, request: Request) -> int:
         return request.nodes or self._testbed.default_nodes or 1
 
+    def avoid(self, ill: Mapping[str, str]) -> None:
+        """Have no more leases with these nodes, as long as there are others: they did not answer, or not deploy."""
+        self._avoided.update(ill)
+
+    def trust(self, names: Iterable[str]) -> None:
+        """A trial has ended well on these nodes."""
+        for name in names:
+            self._avoided.pop(name, None)
+
+    def _reserve(self, request: Request, remember: Remember) -> Lease:
+        """Reserve without the nodes in quarantine; with them, when that is not to be had."""
+        asked = self.asked(request)
+        if self._avoided:
+            try:
+                return self._testbed.reserve(
+                    dataclasses.replace(asked, without=tuple(sorted(self._avoided))), remember=remember
+                )
+            except RequestNotMet:
+                self._testbed.say(f"not enough nodes without {', '.join(sorted(self._avoided))}: tries those too")
+        return self._testbed.reserve(asked, remember=remember)
+
     def reserve(self, request: Request) -> Holding:
         """Reserve, and deploy where the request names an environment.
 
@@ -75,14 +99,16 @@ class Reserver:
 
         nodes = self._nodes(request)
         try:
-            lease = self._testbed.reserve(self.asked(request), remember=remember)
+            lease = self._reserve(request, remember)
             try:
                 if request.environment is not None:
                     lease.deploy(request.environment, min_nodes=request.min_nodes or nodes)
                 holding = Holding(request, lease, nodes, self._testbed.say, file.id if file is not None else _name())
                 if file is not None:
                     file.describe([*lease.nodes, *holding.spares], lease.end)
-            except BaseException:
+            except BaseException as error:
+                if isinstance(error, DeploymentFailed):
+                    self.avoid(error.failed)
                 lease.release()
                 raise
         except BaseException:

@@ -40,6 +40,7 @@ class Request:
     :param cluster: take them from this cluster.
     :param shares: how many from which site or cluster, ``(("lyon", 2), ("gros", 1))``; ``nodes`` is their sum then.
     :param hosts: these nodes, by name.
+    :param without: none of these nodes, by the names that leases gave them.
     :param min_nodes: go on with so many when not all could be deployed, or when some have died; ``None``: all are
         needed.
     :param spare: so many more nodes, which stand by for those that die.
@@ -61,6 +62,7 @@ class Request:
     cluster: str | None = None
     shares: tuple[tuple[str, int], ...] = ()
     hosts: tuple[str, ...] = ()
+    without: tuple[str, ...] = ()
     min_nodes: int | None = None
     spare: int = 0
     properties: tuple[tuple[str, str | int | float | bool], ...] = ()

@@ -50,6 +50,9 @@ def resources(request: Request) -> str:
     if request.hosts:
         names = ", ".join(f"'{host}'" for host in request.hosts)
         common.append(f"network_address in ({names})")
+    if request.without:
+        names = ", ".join(f"'{host}'" for host in request.without)
+        common.append(f"network_address not in ({names})")
     groups = request.shares or (((request.cluster or ""), request.nodes or 1),)
     texts = []
     for cluster, count in groups:

@@ -62,7 +62,7 @@ class Fitting:
                 broken = (
                     f", and {len(there) - len(usable)} that are absent or broken" if len(usable) < len(there) else ""
                 )
-                like = " like that" if self.request.properties or self.request.hosts else ""
+                like = " like that" if self.request.properties or self.request.hosts or self.request.without else ""
                 lines.append(f"asks for {count} nodes{what}, {self._where} has {len(usable)}{like or what}{broken}")
             elif self.request.same_switch and not self._enough([(cluster, count)], set(usable)):
                 lines.append(f"asks for {count} nodes{what} behind one switch, {self._where} has no such switch")
@@ -95,7 +95,7 @@ class Fitting:
             ("queue", request.queue),
             ("project", request.project),
             *(("type", kind) for kind in request.types),
-            *(("node", host) for host in request.hosts),
+            *(("node", host) for host in (*request.hosts, *request.without)),
         ):
             if text is not None and (unquotable(text) or text.startswith("-")):
                 yield f"asks for {what} {text!r}, which OAR would misread"
@@ -122,7 +122,9 @@ class Fitting:
         return [
             node
             for node, rows in self._nodes.items()
-            if (not hosts or node in hosts) and any(self._suits(row, cluster) for row in rows)
+            if (not hosts or node in hosts)
+            and node not in self.request.without
+            and any(self._suits(row, cluster) for row in rows)
         ]
 
     def _suits(self, row: Resource, cluster: str) -> bool:

@@ -66,6 +66,8 @@ class _Obstacles:
         request, jobs = self._request, cluster.queues
         if self._hosts and node.name not in self._hosts:
             return "not named"
+        if node.name in request.without:
+            return "to be left out"
         named = bool(self._hosts) or cluster.uid in self._clusters
         if node.exotic and not named and "exotic" not in request.types:
             return "exotic (types=['exotic'] takes them)"

@@ -24,6 +24,10 @@ from pytest_execo.testbeds.oar import cli
             "{network_address in ('node-1.lab', 'node-2.lab')}/nodes=2,walltime=0:01:00",
         ),
         (
+            Request(nodes=1, walltime=60, cluster="big", without=("node-1.lab",)),
+            "{cluster = 'big' and network_address not in ('node-1.lab')}/nodes=1,walltime=0:01:00",
+        ),
+        (
             Request(nodes=1, walltime=25 * 3600, properties=(("memnode", ">=16"), ("gpu", 1), ("deploy", True))),
             "{memnode >= '16' and gpu = '1' and deploy = 'YES'}/nodes=1,walltime=25:00:00",
         ),

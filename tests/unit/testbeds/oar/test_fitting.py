@@ -73,6 +73,13 @@ def test_what_fits(request_: Request) -> None:
     assert fitting(request_).start() == NOW
 
 
+def test_nodes_to_be_left_out_do_not_count() -> None:
+    left_out = ("node-1.lab", "node-2.lab")
+    assert fitting(Request(nodes=2, without=left_out)).unmet() == []
+    (line,) = fitting(Request(nodes=3, without=left_out)).unmet()
+    assert line == "asks for 3 nodes, front has 2 like that"
+
+
 def test_a_node_that_sleeps_is_woken_and_one_that_is_absent_is_not() -> None:
     asleep = {"state": "Absent", "available_upto": NOW + 9000}
     assert fitting(Request(nodes=4), node_1=asleep).unmet() == []

@@ -51,6 +51,13 @@ def of(request: Request, reference: Reference, nodes: dict[str, int], site: str 
             {"taurus": 2},
             "{host in ('taurus-1.lyon.grid5000.fr', 'taurus-3.lyon.grid5000.fr')}/nodes=2,walltime=0:01:00",
         ),
+        (
+            Request(
+                nodes=1, walltime=60, cluster="nova", without=("nova-1.lyon.grid5000.fr", "nova-2.lyon.grid5000.fr")
+            ),
+            {"nova": 1},
+            "{host in ('nova-3.lyon.grid5000.fr', 'nova-4.lyon.grid5000.fr')}/nodes=1,walltime=0:01:00",
+        ),
     ],
 )
 def test_resources(request_: Request, nodes: dict[str, int], resources: str, reference: Reference) -> None:

@@ -125,6 +125,16 @@ def test_where_it_is_looked_for(
     assert wanted_of(request_, reference, "lyon") == wanted
 
 
+def test_nodes_to_be_left_out_are_no_candidates(reference: Reference) -> None:
+    left_out = tuple(f"taurus-{number}.lyon.grid5000.fr" for number in (1, 3))
+    found = candidates(Request(cluster="taurus", without=left_out), reference)["taurus"]
+    everything = candidates(Request(cluster="taurus"), reference)["taurus"]
+    assert set(found) == {*everything} - {*left_out}
+    count = len(everything) - 1
+    (line,) = unmet(Request(nodes=count, cluster="taurus", without=left_out), reference, "lyon")
+    assert line == f"asks for {count} nodes of taurus, {count - 1} meet the request; 2 are to be left out"
+
+
 def test_candidates_are_what_meets_it(reference: Reference) -> None:
     assert candidates(Request(hosts=("taurus-2",)), reference) == {"taurus": ("taurus-2.lyon.grid5000.fr",)}
     assert set(candidates(Request(), reference)) == {"taurus", "nova", "gros", "parasilo"}
