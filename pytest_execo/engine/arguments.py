@@ -19,7 +19,7 @@ from .start import Start
 __all__ = ("parse",)
 
 # One process runs the trials, on one lease.
-_NOT_HERE = ("leases",)
+_NOT_HERE = ("leases", "parts")
 # Options that say how to begin, not what to run: they are not repeated when a run goes on.
 _BEGINNINGS = ("--fresh", "--plan", "--rerun")
 

@@ -197,6 +197,14 @@ class Experiment:
             if not self.workload.groups and not self.workload.planned:
                 self.workload, self.left = workload, workload.trials
                 self.progress.total = workload.trials
+                self._split_leases()
+
+    def _split_leases(self) -> None:
+        """Have the workers of a group share a lease, where that was asked for."""
+        for group in self.workload.groups if self.start.side_by_side and self.settings.parts > 1 else ():
+            parts = min(group.workers or 1, len(group.using))
+            if group.request is not None and parts > 1:
+                self.pool.split(group.request, parts)
 
     def plan(self, request: Request) -> Plan:
         """Return the testbed's plan for a request."""

@@ -24,6 +24,11 @@ VALUES: dict[str, tuple[str, str | None, str]] = {
         "How often in a row nodes are taken anew, for a group of tests or under one trial, before it stays pending",
     ),
     "leases": ("N", "1", "Leases that a group of tests may have at the same time, each on a worker of pytest-xdist"),
+    "parts": (
+        "N",
+        "1",
+        "Parts of a lease, which has so many times the nodes; the workers of pytest-xdist use them at the same time",
+    ),
     "wait": ("DURATION", None, "How long to wait for nodes before giving up (default: as the testbed has it)"),
     "hours": ("any|nights", "any", "When nodes may be taken: nights is nights and week-ends"),
     "keep": (

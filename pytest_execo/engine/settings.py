@@ -32,6 +32,8 @@ class Settings:
     rebuilds: int
     #: Leases that tests with equal needs may have at the same time.
     leases: int
+    #: Workers that share a lease, each on nodes of its own.
+    parts: int
     extend: bool
     #: Seconds to wait for nodes; ``None``: as the testbed has it.
     wait: float | None
@@ -70,6 +72,7 @@ def read(given: Given) -> Settings:
         raise InvalidRequest(f"{where}{rerun}: write failed, changed or all")
     if fresh and rerun:
         raise InvalidRequest(f"--execo-fresh with {where}{rerun}: a new campaign has nothing to run again")
+    _check_side_by_side(given)
     return Settings(
         site=_text(given, "site") or "local",
         testbed=_text(given, "testbed"),
@@ -80,6 +83,7 @@ def read(given: Given) -> Settings:
         retry_budget=_number(given, "retry-budget", 0, "how many retries the campaign may take"),
         rebuilds=_number(given, "rebuilds", 0, "how often nodes are taken anew") or 0,
         leases=_number(given, "leases", 1, "how many leases tests with equal needs may have at a time") or 1,
+        parts=_number(given, "parts", 1, "how many workers share a lease") or 1,
         extend=given.flag("extend"),
         wait=_duration(given, "wait"),
         hours=_hours(given),
@@ -91,6 +95,13 @@ def read(given: Given) -> Settings:
         fresh=fresh,
         options=_options(given),
     )
+
+
+def _check_side_by_side(given: Given) -> None:
+    leases, parts = (_number(given, name, 1, f"how many {name}") or 1 for name in ("leases", "parts"))
+    if leases > 1 and parts > 1:
+        (_, one), (_, other) = given.value("leases"), given.value("parts")
+        raise InvalidRequest(f"{one}{leases} with {other}{parts}: several leases, or one in several parts; give one")
 
 
 def _options(given: Given) -> dict[str, str]:

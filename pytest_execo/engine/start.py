@@ -21,6 +21,7 @@ class Start:
     :param writes: whether it writes anything; otherwise it only looks.
     :param cache: returns a directory for what can be made again, ``None``: there is none.
     :param quiet: say no more than has to be said.
+    :param side_by_side: whether several processes may run trials at the same time.
     """
 
     root: Path
@@ -30,6 +31,7 @@ class Start:
     writes: bool = True
     cache: Callable[[], Path | None] = lambda: None
     quiet: bool = False
+    side_by_side: bool = False
 
     def shown(self, path: Path) -> str:
         """Return a path as people would write it where they started."""

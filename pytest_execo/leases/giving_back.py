@@ -80,7 +80,7 @@ def give_back(book: LeaseBook, entry: Entry, options: Mapping[str, str] | None =
                 return Outcome(now, (), f"{now.path} can't be read: {now.fault}; look at it, and remove it by hand")
             if now.state == "held":
                 return Outcome(now, (), _held(now))
-            lines = _reclaimed(now, options or {}) if now.remains is not None else []
+            lines = _reclaimed(now, options or {}) if now.remains else []
             book.remove(now)
             return Outcome(now, tuple(lines))
     except BlockingIOError:

@@ -85,6 +85,10 @@ class LeasePool:
         with self._of(request):
             return self._supplier.plan(request)
 
+    def split(self, request: Request, parts: int) -> None:
+        """Have so many holders share a lease for the request, each on nodes of its own. Said before it is planned."""
+        self._reserver.split(request, parts)
+
     @property
     def broken(self) -> Mapping[Request, TestbedError]:
         """Why the leases for requests can't be had, of those that were asked for in vain."""

@@ -13,6 +13,7 @@ from ..testbeds import Lease, Request, Testbed
 from ..testbeds.contract import Remember
 from .holding import Holding
 from .hours import Hours
+from .sharing import Sharing
 
 if TYPE_CHECKING:
     from .files import LeaseFile
@@ -31,6 +32,9 @@ class Reserver:
         self._testbed = testbed
         self._opened = opened
         self._hours = hours
+        self._sharing = Sharing(testbed)
+        #: How many holders share a lease, where it is more than one.
+        self._parts: dict[Request, int] = {}
         self._files: dict[Holding, tuple[LeaseFile, Mapping[str, Any]]] = {}
         #: Nodes in quarantine: they were found dead, or could not be deployed, and no trial has ended on them since.
         self._avoided: dict[str, str] = {}
@@ -45,6 +49,17 @@ class Reserver:
             types = dict.fromkeys((*request.types, *self._testbed.night_types))
             request = dataclasses.replace(request, types=tuple(types))
         return request
+
+    def split(self, request: Request, parts: int) -> None:
+        """Have so many holders share a lease; see :class:`~.sharing.Sharing`."""
+        self._parts[request] = parts
+
+    def planned(self, request: Request) -> Request:
+        """Return what is asked of the testbed for all that share a lease."""
+        asked, parts = self.asked(request), self._parts.get(request, 1)
+        if parts < 2:
+            return asked
+        return dataclasses.replace(asked, nodes=(asked.nodes or self._nodes(request)) * parts)
 
     def opens_in(self, walltime: float | None) -> float:
         """Return the seconds, by the testbed's clock, until a lease may be taken.
@@ -73,15 +88,14 @@ class Reserver:
 
     def _reserve(self, request: Request, remember: Remember) -> Lease:
         """Reserve without the nodes in quarantine; with them, when that is not to be had."""
-        asked = self.asked(request)
+        asked, parts = self.asked(request), self._parts.get(request, 1)
         if self._avoided:
+            careful = dataclasses.replace(asked, without=tuple(sorted(self._avoided)))
             try:
-                return self._testbed.reserve(
-                    dataclasses.replace(asked, without=tuple(sorted(self._avoided))), remember=remember
-                )
+                return self._sharing.reserve(careful, parts, remember)
             except RequestNotMet:
                 self._testbed.say(f"not enough nodes without {', '.join(sorted(self._avoided))}: tries those too")
-        return self._testbed.reserve(asked, remember=remember)
+        return self._sharing.reserve(asked, parts, remember)
 
     def reserve(self, request: Request) -> Holding:
         """Reserve, and deploy where the request names an environment.

@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING
 import pytest
 
 from ..engine.experiment import Experiment, Group, Workload
+from ..engine.settings import Settings
 from ..engine.source import source_digest
 from ..errors import CampaignError, InvalidInput, InvalidRequest
+from ..leases.sharing import can_be_split
 from ..sweeps import Planned
 from ..testbeds import Request
 from .items import REQUEST, TRIAL, About, Reader, located
@@ -141,7 +143,7 @@ def _select(
         if reader.about(item).uses_nodes:
             request = item.stash[REQUEST]
             self.waiting[request] = self.waiting.get(request, 0) + 1
-    experiment.load(Workload(tuple(planned), tuple(_groups(items, reader, experiment.settings.leases))))
+    experiment.load(Workload(tuple(planned), tuple(_groups(items, reader, experiment.settings))))
     return left_out
 
 
@@ -152,7 +154,7 @@ def _is_used_up(self: ExperimentSession, item: pytest.Item, about: About) -> boo
     return about.sweep.number(item) < self.adaptive.ended_before(about.name)
 
 
-def _groups(items: Sequence[pytest.Item], reader: Reader, leases: int) -> Iterable[Group]:
+def _groups(items: Sequence[pytest.Item], reader: Reader, settings: Settings) -> Iterable[Group]:
     adaptive: set[Request] = set()
     members: dict[tuple[Request | None, str], list[tuple[int, pytest.Item]]] = {}
     for place, item in enumerate(items):
@@ -175,11 +177,13 @@ def _groups(items: Sequence[pytest.Item], reader: Reader, leases: int) -> Iterab
             tests=tuple(dict.fromkeys(item.stash[TRIAL].test for _, item in group)),
             places=tuple(place for place, _ in group),
             using=tuple(place for place, item in group if reader.about(item).uses_nodes),
-            workers=_workers(request_, test, 1 if request_ in adaptive else leases),
+            workers=_workers(request_, test, None if request_ in adaptive else settings),
         )
 
 
-def _workers(request: Request | None, test: str, leases: int) -> int | None:
+def _workers(request: Request | None, test: str, settings: Settings | None) -> int | None:
     if request is not None:
-        return leases
+        if settings is None:
+            return 1
+        return max(settings.leases, settings.parts if can_be_split(request) else 1)
     return 1 if test else None

@@ -27,6 +27,8 @@ def open_experiment(config: pytest.Config) -> Experiment:
         resume=lambda more: f"{terminal.resume_command(config)} {more}".rstrip(),
         writes=not config.option.collectonly,
         cache=lambda: _cache(config),
+        # A plan is for the run that would follow, with its workers.
+        side_by_side=getattr(config.option, "dist", "no") != "no" or config.getoption("execo_plan"),
         quiet=getattr(config.option, "verbose", 0) < 0,
     )
 
