@@ -73,7 +73,7 @@ def test_campaigns_end_well_whatever_happens(
         try:
             told += Schedule(seed, place, lease_files, eventually).run()
         except BaseException:
-            print(f"schedule of seed {seed}: {Faults.random(seed, HORIZON).to_json()}; see {place}")
+            print(f"schedule {number} of seed {seed}: {Faults.random(seed, HORIZON).to_json()}; see {place}")
             raise
     print(dict(told))
 
@@ -94,6 +94,8 @@ class Schedule:
         self.place = place
         self.lease_files = lease_files
         self.sessions = 0
+        #: In one process, or by two workers, on a lease each or on parts of one.
+        self.workers = self.chance.choice([[], [], ["-n2", "--execo-leases=2"], ["-n2", "--execo-parts=2"]])
 
     def run(self) -> collections.Counter[str]:
         spare = self.chance.choice(["", "spare=1", "min_nodes=1"])
@@ -134,7 +136,7 @@ class Schedule:
         command = [
             sys.executable, "-m", "pytest", "-q", "-p", "no:hypothesispytest", "-p", "no:cacheprovider",
             "--execo-testbed=emulator", "--execo-site=lyon", f"--execo-option=uri={server.uri}",
-            f"--execo-option=key={server.key}", f"--execo-checkpoint={self.place / 'checkpoint'}",
+            f"--execo-option=key={server.key}", f"--execo-checkpoint={self.place / 'checkpoint'}", *self.workers,
         ]  # fmt: skip
         with (self.place / f"output-{self.sessions}").open("w") as output:
             run = subprocess.Popen(
