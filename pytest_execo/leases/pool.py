@@ -109,9 +109,7 @@ class LeasePool:
             holding = self._mine_or_free(request, holder)
             if holding is None:
                 self._lost.pop((request, holder), None)
-                holding = self._bring_up(request)
-                with self._lock:
-                    holding.holder = holder
+                holding = self._bring_up(request, holder)
             return holding.lease
 
     def _mine(self, request: Request, holder: str) -> Holding | None:
@@ -131,9 +129,11 @@ class LeasePool:
                         return each
         return holding
 
-    def _bring_up(self, request: Request) -> Holding:
+    def _bring_up(self, request: Request, holder: str) -> Holding:
         holding = self._supplier.bring_up(request)
         with self._lock:
+            # Before anybody sees it: what has no holder is there for the taking.
+            holding.holder = holder
             self._held.append(holding)
         self._watch.start()
         self._note(holding.lease, holding.describe())
@@ -315,9 +315,13 @@ class LeasePool:
         return True
 
     def give_all_back(self) -> None:
-        """Release all leases; the first error is raised when all have been tried."""
+        """Release all leases; the first error is raised when all have been tried.
+
+        Reservations that are under way, for workers that may be dead by now, are called off.
+        """
         self._over.set()
         self._watch.join()
+        self._reserver.call_off()
         errors: list[TestbedError] = []
         while self._held:
             try:

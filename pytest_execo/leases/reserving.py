@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import secrets
+import threading
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-from ..errors import CampaignError, DeploymentFailed, RequestNotMet, TestbedError
+from ..errors import CampaignError, DeploymentFailed, RequestNotMet, ReservationFailed, TestbedError
 from ..testbeds import Lease, Request, Testbed
 from ..testbeds.contract import Remember
 from .holding import Holding
@@ -19,6 +21,9 @@ if TYPE_CHECKING:
     from .files import LeaseFile
 
 __all__ = ("Reserver",)
+
+# Seconds for reservations to see that they were called off.
+_CALLED_OFF = 30.0
 
 
 class Reserver:
@@ -38,6 +43,10 @@ class Reserver:
         self._files: dict[Holding, tuple[LeaseFile, Mapping[str, Any]]] = {}
         #: Nodes in quarantine: they were found dead, or could not be deployed, and no trial has ended on them since.
         self._avoided: dict[str, str] = {}
+        #: Files of leases that are being reserved, and what they tell of so far.
+        self._under_way: dict[LeaseFile, Mapping[str, Any]] = {}
+        self._changed = threading.Condition()
+        self._over = False
         #: What could not be given back so far.
         self._left: list[tuple[LeaseFile, Mapping[str, Any]]] = []
 
@@ -106,11 +115,50 @@ class Reserver:
         remains: dict[str, Any] = {}
 
         def remember(told: Mapping[str, Any]) -> None:
-            remains.clear()
-            remains.update(told)
+            with self._changed:
+                if told:
+                    self._check_over()
+                remains.clear()
+                remains.update(told)
             if file is not None:
                 file.remember(told)
 
+        with self._noted(file, remains):
+            return self._hold(request, file, remains, remember)
+
+    @contextlib.contextmanager
+    def _noted(self, file: LeaseFile | None, remains: Mapping[str, Any]) -> Iterator[None]:
+        """Have a reservation called off that is under way when the run ends."""
+        if file is None:
+            yield
+            return
+        with self._changed:
+            self._under_way[file] = remains
+        try:
+            yield
+        finally:
+            with self._changed:
+                del self._under_way[file]
+                self._changed.notify_all()
+
+    def _check_over(self) -> None:
+        if self._over:
+            raise ReservationFailed("the run has ended")
+
+    def call_off(self) -> None:
+        """Reserve nothing more, and take away what reservations under way are waiting for: they fail then."""
+        with self._changed:
+            self._over = True
+            under_way = [dict(remains) for remains in self._under_way.values() if remains]
+        for remains in under_way:
+            with contextlib.suppress(TestbedError):  # their files tell of them
+                self._testbed.reclaim(remains)
+        with self._changed:
+            self._changed.wait_for(lambda: not self._under_way, _CALLED_OFF)
+
+    def _hold(
+        self, request: Request, file: LeaseFile | None, remains: Mapping[str, Any], remember: Remember
+    ) -> Holding:
         nodes = self._nodes(request)
         try:
             lease = self._reserve(request, remember)
@@ -120,6 +168,7 @@ class Reserver:
                 holding = Holding(request, lease, nodes, self._testbed.say, file.id if file is not None else _name())
                 if file is not None:
                     file.describe([*lease.nodes, *holding.spares], lease.end)
+                self._check_over()
             except BaseException as error:
                 if isinstance(error, DeploymentFailed):
                     self.avoid(error.failed)

@@ -79,6 +79,8 @@ class Supplier:
                 self._give_up(request, error)
                 raise
             except TestbedError as error:
+                if self._over.is_set():
+                    raise
                 if not self._budget.failed(request):
                     self._give_up(request, error)
                     raise

@@ -158,9 +158,15 @@ class GroupScheduling:
         if not self._works:
             self._plain.schedule()
             return
-        for node in list(self._pending):
-            if node in self._collected:
-                self._give(node)
+        ready = [node for node in self._pending if node in self._collected]
+        # One to each in turn: the groups of a few tests are shared out too.
+        given = True
+        while given:
+            given = False
+            for node in ready:
+                given = self._give_one(node) or given
+        for node in ready:
+            self._give(node)
 
     def _take_back(self, node: Any, places: Sequence[int]) -> None:
         """Have others run what a worker that has gone had not begun: on its lease, which the controller still holds."""
@@ -181,16 +187,21 @@ class GroupScheduling:
         return self._given[worker][group] > 0 or any(unit.places for unit in self._units if unit.group == group)
 
     def _give(self, node: Any) -> None:
-        if node.shutting_down:
-            return
-        while len(self._pending[node]) < _AHEAD and (unit := self._unit_for(node)) is not None:
-            places = unit.take(node)
-            self._pending[node] += places
-            given = self._given.setdefault(node.gateway.id, collections.Counter())
-            given.update(self._using[place] for place in places if place in self._using)
-            node.send_runtest_some(places)
-        if self._unit_for(node) is None:
+        while self._give_one(node):
+            pass
+        if not node.shutting_down and self._unit_for(node) is None:
             node.shutdown()  # when it is through with what it has
+
+    def _give_one(self, node: Any) -> bool:
+        """Give a worker some more; tell whether there was something for it, and room."""
+        if node.shutting_down or len(self._pending[node]) >= _AHEAD or (unit := self._unit_for(node)) is None:
+            return False
+        places = unit.take(node)
+        self._pending[node] += places
+        given = self._given.setdefault(node.gateway.id, collections.Counter())
+        given.update(self._using[place] for place in places if place in self._using)
+        node.send_runtest_some(places)
+        return True
 
     def _unit_for(self, node: Any) -> _Unit | None:
         """Return what a worker goes on with: its own, else what nobody has begun, else what it may help with."""
