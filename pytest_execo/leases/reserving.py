@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from ..errors import CampaignError, DeploymentFailed, RequestNotMet, ReservationFailed, TestbedError
-from ..testbeds import Lease, Request, Testbed
+from ..testbeds import Lease, Plan, Request, Testbed
 from ..testbeds.contract import Remember
 from .holding import Holding
 from .hours import Hours
@@ -63,12 +63,23 @@ class Reserver:
         """Have so many holders share a lease; see :class:`~.sharing.Sharing`."""
         self._parts[request] = parts
 
-    def planned(self, request: Request) -> Request:
-        """Return what is asked of the testbed for all that share a lease."""
-        asked, parts = self.asked(request), self._parts.get(request, 1)
-        if parts < 2:
-            return asked
-        return dataclasses.replace(asked, nodes=(asked.nodes or self._nodes(request)) * parts)
+    def plan(self, request: Request) -> Plan:
+        """Return the testbed's plan for all that share a lease: for as many of them as there can be nodes for.
+
+        :raises TestbedError: it can't be asked for.
+        """
+        asked, wanted = self.asked(request), self._parts.get(request, 1)
+        if wanted < 2:
+            return self._testbed.plan(asked)
+        size = asked.nodes or self._nodes(request)
+        for parts in range(wanted, 0, -1):
+            plan = self._testbed.plan(dataclasses.replace(asked, nodes=size * parts))
+            if not plan.unmet:
+                break
+        if plan.unmet or parts == wanted:
+            return plan
+        self.split(request, parts)
+        return dataclasses.replace(plan, notes=(*plan.notes, f"in {parts} parts: there are no nodes for {wanted}"))
 
     def opens_in(self, walltime: float | None) -> float:
         """Return the seconds, by the testbed's clock, until a lease may be taken.

@@ -10,6 +10,7 @@ import threading
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import Any
 
+from ..errors import RequestNotMet
 from ..hosts import Hosts
 from ..testbeds import Lease, Request, Testbed
 from ..testbeds.contract import Remember
@@ -159,7 +160,8 @@ class Sharing:
     def reserve(self, asked: Request, parts: int, remember: Remember) -> Lease:
         """Return a lease, or a part of one that has ``parts`` times the nodes.
 
-        Where a part is asked for and none is to be had, which is after one was lost, a lease of its size is reserved.
+        Where a part is asked for and none is to be had, because one was lost, or because so many nodes are more than
+        there are now, a lease of its size is reserved.
 
         :param asked: how many nodes, and so on, one holder needs; :attr:`Request.without` says which not.
         :raises TestbedError: see :meth:`Testbed.reserve`; where an environment is named, :meth:`Lease.deploy` too.
@@ -177,7 +179,10 @@ class Sharing:
                 return taken
             if wholes:
                 return self._testbed.reserve(asked, remember=remember)
-            whole = self._reserve_whole(asked, parts, remember)
+            try:
+                whole = self._reserve_whole(asked, parts, remember)
+            except RequestNotMet:
+                return self._testbed.reserve(asked, remember=remember)
             wholes.append(whole)
             part = _first_free([whole], (), remember)
             assert part is not None

@@ -51,7 +51,7 @@ class Supplier:
             plan = self._silent
             if plan is None:
                 try:
-                    plan = self._testbed.plan(self._reserver.planned(request))
+                    plan = self._reserver.plan(request)
                 except TestbedError as error:
                     plan = Plan(request.nodes or 0, None, request.walltime, (str(error).splitlines()[0],))
                     if isinstance(error, ApiError) and error.may_pass:
