@@ -178,7 +178,10 @@ class LeaseFile:
         self._lock = threading.Lock()
 
     def remember(self, remains: Mapping[str, Any]) -> None:
-        """Note, as JSON, by what the testbed finds again what it has made; in place of what was noted before."""
+        """Note, as JSON, by what the testbed finds again what it has made; in place of what was noted before.
+
+        Empty: nothing was made, or it is somebody else's.
+        """
         self._change(remains=dict(remains))
 
     def describe(self, nodes: Sequence[Host], end: float | None) -> None:

@@ -155,11 +155,20 @@ def test_what_cannot_be_given_back_is_tried_again(
 
 
 def test_a_testbed_that_is_not_installed(book: LeaseBook, make: Make) -> None:
-    make().remember({})
+    make().remember({"things": []})
     outcome = give_back(book, book.entries()[0])
     assert outcome is not None
     assert outcome.problem is not None
     assert "no such testbed" in outcome.problem
+
+
+def test_of_nothing_nothing_is_given_back(book: LeaseBook, make: Make) -> None:
+    """The testbed is not asked: somebody else may use what was forgotten."""
+    make().remember({})
+    outcome = give_back(book, book.entries()[0])
+    assert outcome is not None
+    assert (outcome.problem, outcome.lines) == (None, ())
+    assert book.entries() == []
 
 
 def test_two_at_once_do_not_do_it_twice(book: LeaseBook, make: Make, testbed: FakeTestbed) -> None:
