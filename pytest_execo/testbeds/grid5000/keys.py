@@ -29,6 +29,6 @@ def public_keys(given: str | None) -> str:
     for path, key in zip(paths, keys, strict=True):
         if "PRIVATE KEY" in key:
             raise InvalidRequest(f"{path}: is a private key; give the public one, {path}.pub")
-        if not all(_LINE.fullmatch(line) for line in key.splitlines()):
+        if not key or not all(_LINE.fullmatch(line) for line in key.splitlines()):
             raise InvalidRequest(f"{path}: is no public key of OpenSSH, 'ssh-ed25519 AAAA… name'")
     return "\n".join(keys)

@@ -236,3 +236,17 @@ def test_whatever_goes_wrong_all_ends_and_no_node_is_left(small_reference: Mappi
     assert world.lyon.kadeploy.next_date() is None
     stuck = [made for made in world.lyon.kadeploy.deployments.values() if made.status == "processing"]
     assert all(made.stuck for made in stuck)
+
+
+@pytest.mark.parametrize(
+    ("faults", "line"),
+    [
+        ("node-dies=tarus-1", "fault node-dies: there is no node 'tarus-1'; did you mean 'taurus-1'"),
+        ("deployment-ko=taurus-1+taurus-99", "fault deployment-ko: there is no node 'taurus-99'"),
+        ("frontend-unreachable=paris:for=9", "fault frontend-unreachable: there is no site 'paris'"),
+    ],
+)
+def test_faults_of_what_is_not_there_are_refused(small_reference: Mapping[str, Any], faults: str, line: str) -> None:
+    with pytest.raises(InvalidRequest, match=line):
+        World(small_reference, faults)
+    World(small_reference, "node-dies=taurus-1,deployment-ko=2,frontend-unreachable=lyon:for=9")
