@@ -15,12 +15,13 @@ _GROUPS = 3
 class Budget:
     """Failures in a row, with no trial done between them. Thread-safe.
 
-    :param limit: how many a group may have, and how often the nodes of one trial may be lost under it.
+    :param limit: how many a group may have, each of its holders for itself, since one loss is met by all who share a
+        lease; and how often the nodes of one trial may be lost under it.
     """
 
     def __init__(self, limit: int) -> None:
         self.limit: int = limit
-        self._groups: Counter[Hashable] = Counter()
+        self._groups: dict[Hashable, Counter[str]] = {}
         self._trials: Counter[str] = Counter()
         self._given_up = 0
         self._lock = threading.Lock()
@@ -30,13 +31,14 @@ class Budget:
         """Whether the whole testbed is to be left alone."""
         return self._given_up >= _GROUPS
 
-    def failed(self, group: Hashable) -> bool:
+    def failed(self, group: Hashable, holder: str = "") -> bool:
         """Count a failure; tell whether the group may try again."""
         with self._lock:
-            self._groups[group] += 1
-            if self._groups[group] <= self.limit:
+            failures = self._groups.setdefault(group, Counter())
+            failures[holder] += 1
+            if failures[holder] <= self.limit:
                 return not self.spent
-            if self._groups[group] == self.limit + 1:
+            if failures[holder] == self.limit + 1:
                 self._given_up += 1
             return False
 

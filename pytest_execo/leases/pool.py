@@ -130,7 +130,7 @@ class LeasePool:
         return holding
 
     def _bring_up(self, request: Request, holder: str) -> Holding:
-        holding = self._supplier.bring_up(request)
+        holding = self._supplier.bring_up(request, holder)
         with self._lock:
             # Before anybody sees it: what has no holder is there for the taking.
             holding.holder = holder
@@ -246,7 +246,7 @@ class LeasePool:
         if holding is not None and (left := holding.left) is not None and left <= 0:
             self.fitting.cut(doing, seconds, self._supplier.length(request) if holding.fresh else None)
         again = self.budget.interrupted(doing.trial)
-        return self.budget.failed(request) and again and request not in self.broken
+        return self.budget.failed(request, holder) and again and request not in self.broken
 
     def measured(
         self, request: Request, holder: str, metrics: Sequence[str], start: float, end: float

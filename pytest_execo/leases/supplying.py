@@ -64,7 +64,7 @@ class Supplier:
         walltime = self.plan(request).walltime
         return None if walltime is None else walltime / self._testbed.speed
 
-    def bring_up(self, request: Request) -> Holding:
+    def bring_up(self, request: Request, holder: str = "") -> Holding:
         """Reserve and deploy. What fails is tried again, with pauses, as long as the budget lasts.
 
         :raises TestbedError: when it can't be had, now or before.
@@ -81,7 +81,7 @@ class Supplier:
             except TestbedError as error:
                 if self._over.is_set():
                     raise
-                if not self._budget.failed(request):
+                if not self._budget.failed(request, holder):
                     self._give_up(request, error)
                     raise
                 self._testbed.say(f"{str(error).splitlines()[0]}; tries again in {format_duration(pause)}")
