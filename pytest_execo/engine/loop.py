@@ -30,6 +30,10 @@ if TYPE_CHECKING:
 __all__ = ("Loop", "PreparationFailed")
 
 
+class _NodesLost(Exception):
+    """Nodes were lost while they were made ready: how, in a line."""
+
+
 class PreparationFailed(Exception):
     """``prepare`` raised something that is no fault of the nodes; it is the cause."""
 
@@ -149,8 +153,8 @@ class Loop:
                 self._prepare(lease.nodes)
             except BaseException as error:
                 self._end_preparation()
-                if isinstance(error, Exception) and not self._is_theirs(error):
-                    raise PreparationFailed from error
+                if isinstance(error, Exception):
+                    self._blame_preparation(error)
                 raise
         run.begin()
         return lease
@@ -170,12 +174,13 @@ class Loop:
                 next(going, None)
                 self._prepared.callback(rest, going)
 
-    def _is_theirs(self, error: Exception) -> bool:
-        """Tell whether the nodes or the testbed are to blame for an error."""
-        lease = self._engine.lease
-        return (
-            environment_fault(error) is not None or why_lost(self._leases, self._work.request, lease, error) is not None
-        )
+    def _blame_preparation(self, error: Exception) -> None:
+        """Say whose fault an error is. :raises PreparationFailed: its own."""
+        lost = why_lost(self._leases, self._work.request, self._engine.lease, error)
+        if lost is not None:
+            raise _NodesLost(lost) from error
+        if environment_fault(error) is None:
+            raise PreparationFailed from error
 
     def _call(self, run: Attempt, nodes: Hosts, levels: Mapping[str, Any]) -> None:
         given: dict[str, Any] = {"nodes": nodes, "trial": run.trial}
@@ -186,10 +191,13 @@ class Loop:
         """Say what an exception means for the trial; tell whether it is run again."""
         request = self._work.request
         lease = self._engine.lease if run.nodes else None
-        lost = why_lost(self._leases, request, lease, error)
+        lost = str(error) if isinstance(error, _NodesLost) else why_lost(self._leases, request, lease, error)
         if lost is not None:
             run.pend(lost)
+            # Whether others take their places or not: these are not the nodes that were prepared.
+            self._end_preparation()
             again = self._leases.interrupted(request, _doing(trial), run.duration)
+            self._leases.let_go(request)
             return again and self._leases.broken(request) is None
         fault = environment_fault(error)
         if fault is not None:

@@ -42,6 +42,11 @@ class Budget:
                 self._given_up += 1
             return False
 
+    def is_hopeless(self, group: Hashable, holder: str = "") -> bool:
+        """Tell whether a group is beyond its limit by more than what one trial can do that kills its own nodes."""
+        with self._lock:
+            return self._groups.get(group, Counter[str]())[holder] > self.limit + 1
+
     def interrupted(self, trial: str) -> bool:
         """Count that a trial lost its nodes; tell whether it may run again."""
         with self._lock:

@@ -31,10 +31,12 @@ class Ready:
     """Whether a trial can begin.
 
     :param anew: not on these nodes: what stands on them has to end, and nodes to be taken again.
+    :param lost: because nodes of them were lost: what stands on them can't end well.
     :param refused: not in this run, and why.
     """
 
     anew: bool = False
+    lost: bool = False
     refused: str | None = None
 
 

@@ -80,6 +80,8 @@ def give_back(book: LeaseBook, entry: Entry, options: Mapping[str, str] | None =
                 return Outcome(now, (), f"{now.path} can't be read: {now.fault}; look at it, and remove it by hand")
             if now.state == "held":
                 return Outcome(now, (), _held(now))
+            if (holder := _sharer(book, now)) is not None:
+                return Outcome(now, (), f"{now.id}: shares its lease with {_held(holder)}")
             lines = _reclaimed(now, options or {}) if now.remains else []
             book.remove(now)
             return Outcome(now, tuple(lines))
@@ -99,6 +101,14 @@ def _reclaimed(entry: Entry, options: Mapping[str, str]) -> list[str]:
         return list(testbed.reclaim(entry.remains))
     finally:
         testbed.close()
+
+
+def _sharer(book: LeaseBook, entry: Entry) -> Entry | None:
+    """Return a lease that is held and is a part of the same one."""
+    if not entry.remains:
+        return None
+    others = (other for other in book.entries() if other.state == "held" and other.id != entry.id)
+    return next((other for other in others if other.remains == entry.remains), None)
 
 
 def _held(entry: Entry) -> str:

@@ -169,6 +169,8 @@ class Holding:
         except ReservationFailed as error:  # a part may have been given
             self.may_extend = False
             self._say(f"no more time: {error}")
+        except TestbedError as error:  # it could not be asked; the next time it may
+            self._say(f"no more time: {str(error).splitlines()[0]}")
         left = self.left
         return left is None or left >= seconds
 

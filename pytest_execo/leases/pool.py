@@ -16,7 +16,7 @@ from .fitting import Doing, Fitting, Ready
 from .holding import Holding
 from .hours import Hours
 from .reserving import Reserver
-from .supplying import Supplier
+from .supplying import OthersHaveThem, Supplier
 from .watch import Watch
 
 if TYPE_CHECKING:
@@ -28,6 +28,10 @@ __all__ = ("LeasePool",)
 DEFAULT_LIMIT = 3
 # A node that was found well, or on which a trial has ended, is not asked again for so many seconds.
 _PROBE_PERIOD = 15.0
+# Seconds between two tries to get nodes that others have.
+_WAITS = 1.0
+# Seconds for others to give back what they hold, at the end.
+_RELEASES = 60.0
 
 
 class LeasePool:
@@ -74,7 +78,12 @@ class LeasePool:
         self._tell = tell
         self._held: list[Holding] = []
         self._lost: dict[tuple[Request, str], str] = {}
+        #: Holders that are dead.
+        self._gone: set[str] = set()
+        #: How many leases are being given back.
+        self._going = 0
         self._lock = threading.Lock()
+        self._changed = threading.Condition(self._lock)
         self._locks: dict[object, threading.RLock] = {}
         self._watch = Watch(self._watched, self._over)
 
@@ -104,12 +113,15 @@ class LeasePool:
         :raises TestbedError: when it can't be had, now or before.
         """
         with self._of((request, holder)):
-            if request in self.broken:
-                raise self.broken[request]
             holding = self._mine_or_free(request, holder)
-            if holding is None:
-                self._lost.pop((request, holder), None)
-                holding = self._bring_up(request, holder)
+            while holding is None:
+                try:
+                    holding = self._bring_up(request, holder)
+                except OthersHaveThem:
+                    # They give theirs back when no test is left for them; or die, and leave them.
+                    if self._over.wait(max(_WAITS, 10.0 / self.testbed.speed)):
+                        raise
+                    holding = self._mine_or_free(request, holder)
             return holding.lease
 
     def _mine(self, request: Request, holder: str) -> Holding | None:
@@ -126,14 +138,17 @@ class LeasePool:
                 for each in self._held:
                     if each.request == request and each.holder is None and not each.spent:
                         each.holder = holder
+                        # What was lost before was another one.
+                        self._lost.pop((request, holder), None)
                         return each
         return holding
 
     def _bring_up(self, request: Request, holder: str) -> Holding:
-        holding = self._supplier.bring_up(request, holder)
+        holding = self._supplier.bring_up(request, holder, lambda: self._others(request, holder))
         with self._lock:
+            self._lost.pop((request, holder), None)
             # Before anybody sees it: what has no holder is there for the taking.
-            holding.holder = holder
+            holding.holder = None if holder in self._gone else holder
             self._held.append(holding)
         self._watch.start()
         self._note(holding.lease, holding.describe())
@@ -141,27 +156,34 @@ class LeasePool:
         self._tell("lease-taken", f"{len(names)} nodes at {self.testbed.site}", {"nodes": names})
         return holding
 
+    def _others(self, request: Request, holder: str) -> bool:
+        """Tell whether others have leases for the request: there is something to wait for."""
+        with self._lock:
+            return any(each.request == request and each.holder != holder for each in self._held)
+
     # while it is used
 
     def ready(self, request: Request, holder: str, doing: Doing) -> Ready:
         """Tell whether a trial can begin: the nodes are there, answer, and stay long enough."""
         with self._of((request, holder)):
-            if request in self.broken:
-                return Ready(refused=str(self.broken[request]).splitlines()[0])
-            if (hopeless := self.fitting.hopeless(doing, self._supplier.length(request))) is not None:
+            # With more time to be had a lease is as long as it takes.
+            longest = None if self._extends else self._supplier.length(request)
+            if (hopeless := self.fitting.hopeless(doing, longest)) is not None:
                 return Ready(refused=hopeless)
             holding = self._mine_or_free(request, holder)
             if holding is None:
-                return Ready()
+                broken = self.broken.get(request)
+                return Ready() if broken is None else Ready(refused=str(broken).splitlines()[0])
             if self.lost(request, holder) is not None:
-                return Ready(anew=True)
+                return Ready(anew=True, lost=True)
             if not holding.seen_within(_PROBE_PERIOD) and self.examine(request, holder) is not None:
-                return Ready(anew=True)
+                return Ready(anew=True, lost=True)
             seconds = self.fitting.lacks(doing, holding)
             # A lease that is new and too short may be long enough for this one: nobody knows better.
             if seconds is None or holding.fresh:
                 return Ready()
             if self._extends and holding.extend(max(seconds, self._supplier.length(request) or 0.0)):
+                self._reserver.renew(holding)
                 return Ready()
             left = format_duration(max(0.0, holding.left or 0.0))
             takes = format_duration(seconds)
@@ -217,6 +239,7 @@ class LeasePool:
             self._reserver.avoid(ill)
             if not holding.mend(ill):
                 holding.lost = self._lost[request, holder] = reason
+            self._reserver.renew(holding)
             return reason
 
     def off_on_purpose(self, request: Request, holder: str = "") -> frozenset[str]:
@@ -246,7 +269,14 @@ class LeasePool:
         if holding is not None and (left := holding.left) is not None and left <= 0:
             self.fitting.cut(doing, seconds, self._supplier.length(request) if holding.fresh else None)
         again = self.budget.interrupted(doing.trial)
-        return self.budget.failed(request, holder) and again and request not in self.broken
+        if not self.budget.failed(request, holder):
+            if self.budget.is_hopeless(request, holder):
+                self._supplier.give_up(request, LeaseLost(f"nodes were lost again and again; {self._why(holding)}"))
+            return False
+        return again and request not in self.broken
+
+    def _why(self, holding: Holding | None) -> str:
+        return f"the last time: {holding.lost}" if holding is not None and holding.lost is not None else "no trial ends"
 
     def measured(
         self, request: Request, holder: str, metrics: Sequence[str], start: float, end: float
@@ -273,8 +303,9 @@ class LeasePool:
             holding.lost = self._lost[request, holder] = reason
 
     def hand_over(self, holder: str) -> None:
-        """A holder is dead: who comes next may have its nodes."""
+        """A holder is dead: who comes next may have its nodes, those too that are still being reserved for it."""
         with self._lock:
+            self._gone.add(holder)
             for holding in self._held:
                 if holding.holder == holder:
                     holding.holder = None
@@ -291,15 +322,28 @@ class LeasePool:
                 self._release(holding)
 
     def _release(self, holding: Holding) -> None:
-        with self._lock:
+        with self._changed:
+            if holding not in self._held:  # somebody else does it
+                return
             self._held.remove(holding)
-        if self._was_kept(holding):
-            return
+            self._going += 1
         try:
-            self._reserver.release(holding)
+            if self._was_kept(holding):
+                return
+            try:
+                self._reserver.release(holding)
+            finally:
+                ended = {
+                    "id": holding.lease.id,
+                    "given_back_at": iso_date(),
+                    "lost": holding.lost,
+                    "dead": holding.dead,
+                }
+                self._note(holding.lease, ended)
         finally:
-            ended = {"id": holding.lease.id, "given_back_at": iso_date(), "lost": holding.lost, "dead": holding.dead}
-            self._note(holding.lease, ended)
+            with self._changed:
+                self._going -= 1
+                self._changed.notify_all()
 
     def _was_kept(self, holding: Holding) -> bool:
         """Keep the nodes of a lease that would go back now, where that is wanted and possible."""
@@ -317,19 +361,25 @@ class LeasePool:
     def give_all_back(self) -> None:
         """Release all leases; the first error is raised when all have been tried.
 
-        Reservations that are under way, for workers that may be dead by now, are called off.
+        Reservations that are under way, for workers that may be dead by now, are called off. What could not be given
+        back before is tried once more.
+
+        :raises TestbedError: something is left, for ``pytest-execo release`` where there are lease files.
         """
         self._over.set()
         self._watch.join()
         self._reserver.call_off()
-        errors: list[TestbedError] = []
+        errors: list[Exception] = []
         while self._held:
             try:
                 self._release(self._held[0])
-            except TestbedError as error:
+            except Exception as error:  # a file that can't be removed must not keep the other leases
                 errors.append(error)
-        if errors and self._reserver.left_behind():
-            raise errors[0]
+        with self._changed:  # a thread that serves a worker may be at it
+            done = self._changed.wait_for(lambda: not self._going, _RELEASES)
+        if self._reserver.left_behind() or not done or (errors and not self._reserver.has_files):
+            why = f"{str(errors[0]).splitlines()[0]}; " if errors else ""
+            raise TestbedError(f"{why}nodes may be left; to give them back: pytest-execo release")
 
     def _watched(self) -> None:
         with self._lock:

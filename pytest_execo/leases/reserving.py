@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from ..errors import CampaignError, DeploymentFailed, RequestNotMet, ReservationFailed, TestbedError
 from ..testbeds import Lease, Plan, Request, Testbed
 from ..testbeds.contract import Remember
+from ..testbeds.undoing import undone
 from .holding import Holding
 from .hours import Hours
 from .sharing import Sharing
@@ -132,7 +133,10 @@ class Reserver:
                 remains.clear()
                 remains.update(told)
             if file is not None:
-                file.remember(told)
+                try:
+                    file.remember(told)
+                except CampaignError as error:  # a full disk: nothing may be reserved that nobody finds again
+                    raise ReservationFailed(str(error)) from error
 
         with self._noted(file, remains):
             return self._hold(request, file, remains, remember)
@@ -171,27 +175,30 @@ class Reserver:
         self, request: Request, file: LeaseFile | None, remains: Mapping[str, Any], remember: Remember
     ) -> Holding:
         nodes = self._nodes(request)
-        try:
+        with undone(lambda: None if file is None else self._clean_up(file, remains)):
             lease = self._reserve(request, remember)
-            try:
+            with undone(lease.release):
                 if request.environment is not None:
-                    lease.deploy(request.environment, min_nodes=request.min_nodes or nodes)
+                    self._deploy(lease, request.environment, request.min_nodes or nodes)
                 holding = Holding(request, lease, nodes, self._testbed.say, file.id if file is not None else _name())
-                if file is not None:
-                    file.describe([*lease.nodes, *holding.spares], lease.end)
                 self._check_over()
-            except BaseException as error:
-                if isinstance(error, DeploymentFailed):
-                    self.avoid(error.failed)
-                lease.release()
-                raise
-        except BaseException:
             if file is not None:
-                self._clean_up(file, remains)
-            raise
-        if file is not None:
-            self._files[holding] = file, remains
+                self._files[holding] = file, remains
+                self.renew(holding)
         return holding
+
+    def _deploy(self, lease: Lease, environment: str, least: int) -> None:
+        try:
+            lease.deploy(environment, min_nodes=least)
+        except DeploymentFailed as error:
+            self.avoid(error.failed)
+            raise
+
+    def renew(self, holding: Holding) -> None:
+        """Have the file tell of the nodes and the end as they are now; what can't be written is old."""
+        if (noted := self._files.get(holding)) is not None:
+            with contextlib.suppress(CampaignError):
+                noted[0].describe([*holding.lease.nodes, *holding.spares], holding.lease.end)
 
     def _file(self, request: Request) -> LeaseFile | None:
         """Make the file of a lease. Without one, nothing is reserved that could outlive this process."""
@@ -237,15 +244,22 @@ class Reserver:
         left, self._left = self._left, []
         for file, remains in left:
             self._clean_up(file, remains)
-        return bool(self._left) or self._opened is None
+        return bool(self._left)
+
+    @property
+    def has_files(self) -> bool:
+        """Whether lease files tell of what is left."""
+        return self._opened is not None
 
     def _clean_up(self, file: LeaseFile, remains: Mapping[str, Any]) -> None:
         """After what failed: the file goes when it is sure that nothing was left."""
         try:
             if remains:
                 self._testbed.reclaim(remains)
-        except TestbedError:
+        except BaseException as error:
             self._left.append((file, remains))
+            if not isinstance(error, TestbedError):
+                raise
         else:
             file.remove()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import threading
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -13,10 +14,14 @@ from .budget import Budget
 from .holding import Holding
 from .reserving import Reserver
 
-__all__ = ("Supplier",)
+__all__ = ("OthersHaveThem", "Supplier")
 
 # Seconds of the testbed's clock before the next try of what has failed.
 _PAUSES = (10.0, 60.0, 300.0)
+
+
+class OthersHaveThem(RequestNotMet):
+    """There are not enough nodes now; others of this run have some for the same request."""
 
 
 class Supplier:
@@ -64,29 +69,35 @@ class Supplier:
         walltime = self.plan(request).walltime
         return None if walltime is None else walltime / self._testbed.speed
 
-    def bring_up(self, request: Request, holder: str = "") -> Holding:
+    def bring_up(self, request: Request, holder: str, others: Callable[[], bool]) -> Holding:
         """Reserve and deploy. What fails is tried again, with pauses, as long as the budget lasts.
 
+        :param others: tells whether others have leases for the request.
+        :raises OthersHaveThem: there are not enough nodes, and some may be free when others are done.
         :raises TestbedError: when it can't be had, now or before.
         """
         if request in self.broken:
             raise self.broken[request]
-        for pause in (*_PAUSES, *[_PAUSES[-1]] * self._budget.limit):
+        pauses = itertools.chain(_PAUSES, itertools.repeat(_PAUSES[-1]))
+        for tries, pause in enumerate(pauses, 1):
             try:
                 self._wait_for_the_night(request)
                 return self._reserver.reserve(request)
             except (RequestNotMet, InvalidRequest) as error:
-                self._give_up(request, error)
+                if isinstance(error, RequestNotMet) and others():
+                    raise OthersHaveThem(error.reasons) from error
+                self.give_up(request, error)
                 raise
             except TestbedError as error:
                 if self._over.is_set():
                     raise
-                if not self._budget.failed(request, holder):
-                    self._give_up(request, error)
+                # What others get done does not help this one.
+                if not self._budget.failed(request, holder) or tries > self._budget.limit:
+                    self.give_up(request, error)
                     raise
                 self._testbed.say(f"{str(error).splitlines()[0]}; tries again in {format_duration(pause)}")
                 self._over.wait(pause / self._testbed.speed)
-        raise AssertionError("the budget is larger than it says")
+        raise AssertionError  # there is no last pause
 
     def _wait_for_the_night(self, request: Request) -> None:
         seconds = self._reserver.opens_in(self.plan(request).walltime)
@@ -94,7 +105,8 @@ class Supplier:
             self._testbed.say(f"takes nodes at nights and week-ends: waits for {format_duration(seconds)}")
             self._over.wait(seconds / self._testbed.speed)
 
-    def _give_up(self, request: Request, error: Exception) -> None:
+    def give_up(self, request: Request, error: Exception) -> None:
+        """Take no more nodes for a request, for this reason: told once."""
         if isinstance(error, TestbedError):
             self.broken[request] = error
         reason = str(error).splitlines()[0]

@@ -64,7 +64,10 @@ class Bookkeeping:
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_sessionfinish(self, session: pytest.Session) -> Generator[None, None, None]:
         self._sigterm.ending = True
-        self.set_exit_status(session)
+        try:
+            self.set_exit_status(session)
+        except KeyboardInterrupt:
+            session.exitstatus = pytest.ExitCode.INTERRUPTED
         try:
             yield
         except KeyboardInterrupt:

@@ -129,8 +129,15 @@ class Line:
                 line.connect(self._invitation["address"])
                 self._connection = _connection(line, self._invitation["key"], server=False)
                 self._connection.send(self._invitation["worker"])
-            self._connection.send((question, arguments))
-            kind, answer = self._connection.recv()
+            try:
+                self._connection.send((question, arguments))
+                kind, answer = self._connection.recv()
+            except BaseException:
+                # Interrupted, by a time-out of the test for instance: the answer would be taken for that to the next
+                # question.
+                self._connection.close()
+                self._connection = None
+                raise
         if kind == "error":
             raise answer
         return answer

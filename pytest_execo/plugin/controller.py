@@ -55,6 +55,8 @@ class Controller:
         #: What each worker is at.
         self._running: dict[str, tuple[TrialOf, int]] = {}
         self._crashed: dict[str, TrialOf] = {}
+        #: The trial that each worker has done last.
+        self._done: dict[str, str] = {}
         self._over: CampaignError | None = None
 
     # what workers ask, each in a thread of its own
@@ -125,6 +127,8 @@ class Controller:
         with self._told_to_all():
             self.experiment.finish(trial, result, retried=retried)
         self._running.pop(worker, None)
+        if not retried:
+            self._done[worker] = trial.id
 
     @contextlib.contextmanager
     def _told_to_all(self) -> Iterator[None]:
@@ -197,10 +201,19 @@ class Controller:
     @pytest.hookimpl(optionalhook=True, tryfirst=True)
     def pytest_handlecrashitem(self, crashitem: str, report: pytest.TestReport) -> None:
         worker = report.node.gateway.id
-        if self._crashed.pop(worker, None) is not None:
-            from .outcomes import make_pending
+        ran = self._crashed.pop(worker, None) is not None
+        trial = None if self._scheduling is None else self._scheduling.trial_of(crashitem)
+        if not ran and trial is None:
+            return
+        if not ran and self._done.get(worker) == trial:  # it had ended, and been reported
+            report.outcome, report.when, report.longrepr = "passed", "teardown", None
+            return
+        from .outcomes import make_pending
 
-            make_pending(report, f"worker {worker} crashed while running it")
+        reason = f"worker {worker} crashed" + (" while running it" if ran else " before it began")
+        make_pending(report, reason)
+        if not ran and self._experiment is not None:
+            self._experiment.ended("pending", reason)
 
     def pytest_runtest_logreport(self) -> None:
         self._write_later_lines()

@@ -54,9 +54,12 @@ class CurrentLease:
         return self._lender.lost(self.request) if self.request is not None else None
 
     def give_back(self) -> None:
-        """Give the lease back, if there is one. Called by the fixture's end."""
-        lease, self.lease = self.lease, None
-        if lease is None or self.request is None:
+        """Give the lease back, if there is one. Called by the fixture's end.
+
+        There may be one that no fixture stands on: nodes that were to be built upon anew, and then were not needed.
+        """
+        self.lease = None
+        if self.request is None:
             return
         if self._anew:
             self._lender.let_go(self.request)

@@ -63,6 +63,7 @@ class GroupScheduling:
         self._works: bool | None = None
         self._collected: dict[Any, list[str]] = {}
         self._ids: list[str] = []
+        self._trials: dict[str, str] = {}
         self._units: collections.deque[_Unit] = collections.deque()
         self._pending: dict[Any, list[int]] = {}
         #: How many tests that use nodes a worker has been given of each group, and how many it has been through.
@@ -154,6 +155,11 @@ class GroupScheduling:
             if groups is not None:
                 self._ids = collections_[0]
                 self._units.extend(_units(groups, len(self._ids)))
+                self._trials = {
+                    self._ids[place]: trial
+                    for group in groups
+                    for place, trial in zip(group.places, group.trials, strict=True)
+                }
                 self._using = {place: n for n, group in enumerate(groups) for place in group.using}
         if not self._works:
             self._plain.schedule()
@@ -177,6 +183,10 @@ class GroupScheduling:
             unit.taken_by.discard(node)
 
     # what the controller asks
+
+    def trial_of(self, nodeid: str) -> str | None:
+        """Return the id of the trial that a test is; ``None``: it is none of ours."""
+        return self._trials.get(nodeid)
 
     def still_waits(self, worker: str, group: int) -> bool:
         """Tell whether a worker, which is through with one more test of a group, has another one that uses nodes.

@@ -128,7 +128,7 @@ class ExperimentSession:
         self.lease.enter(request)
         ready = self.experiment.leases.ready(request, Doing(trial.id, trial.test, trial.params_json))
         if ready.anew:
-            self._end_lease(item, anew=True)
+            self._end_lease(item, anew=True, lost=ready.lost)
         return ready.refused
 
     def _refused(self, item: pytest.Item, trial: TrialOf, refusal: Refusal) -> str:
@@ -185,10 +185,10 @@ class ExperimentSession:
             self._end_trial(item)
             raise
         self._end_trial(item)
+        if run.lost is not None:
+            self._end_lease(item, anew=True, lost=True)
         if not run.again:
             return None
-        if run.rebuilt:
-            self._end_lease(item, anew=True)
         reason = self._without_nodes(item) or self._stand_by(item, run.identity)
         if reason is not None:
             self.experiment.ended("pending", reason)
@@ -214,11 +214,13 @@ class ExperimentSession:
             run.nodes, run.lease = self.lease.lease.nodes.names, self.lease.lease.id or None
             if call.when == "call":
                 self._measure(run, item.stash[REQUEST].metrics, call.start, call.stop)
-        if report.failed and uses_nodes(item) and self._blame.has_lost_nodes(run, item.stash[REQUEST], call.excinfo):
-            if call.when == "teardown" and call.excinfo is not None:
-                self._warn_of_teardown(call.excinfo)
-            report_lost(run, report)
-            return report
+        if uses_nodes(item) and _went_wrong(report, call):
+            late = call.when == "teardown" and run.verdict.outcome != "pending"
+            if self._blame.has_lost_nodes(run, item.stash[REQUEST], call.excinfo, late=late):
+                if call.when == "teardown" and call.excinfo is not None:
+                    self._warn_of_teardown(call.excinfo)
+                report_lost(run, report, late=late)
+                return report
         run.verdict.add(report, call)
         if run.verdict.outcome == "failed" and uses_nodes(item):  # before the last test's teardown gives them back
             self.experiment.leases.failed(item.stash[REQUEST])
@@ -292,19 +294,22 @@ class ExperimentSession:
         state = item.session._setupstate
         self._reported(item, lambda: state.teardown_exact(nextitem), self.lease.request)
 
-    def _end_lease(self, item: pytest.Item, *, anew: bool = False) -> None:
+    def _end_lease(self, item: pytest.Item, *, anew: bool = False, lost: bool = False) -> None:
         """End the lease and the fixtures on it.
 
         :param anew: its group goes on.
+        :param lost: some of its nodes were lost, all perhaps.
         """
-        self._reported(item, lambda: self.lease.end(anew=anew), self.lease.request)
+        self._reported(item, lambda: self.lease.end(anew=anew), self.lease.request, lost=lost)
 
-    def _reported(self, item: pytest.Item, end: Callable[[], None], request: Request | None) -> None:
+    def _reported(
+        self, item: pytest.Item, end: Callable[[], None], request: Request | None, *, lost: bool = False
+    ) -> None:
         """End fixtures. An error in a teardown is reported, and the run goes on."""
         call = pytest.CallInfo.from_call(end, when="teardown", reraise=(pytest.exit.Exception, KeyboardInterrupt))
         if call.excinfo is None:
             return
-        if request is not None and self.experiment.leases.lost(request) is not None:
+        if lost or (request is not None and self.experiment.leases.lost(request) is not None):
             self._warn_of_teardown(call.excinfo)
             return
         report = item.ihook.pytest_runtest_makereport(item=item, call=call)
@@ -339,3 +344,8 @@ class ExperimentSession:
     def campaign(self) -> Campaign:
         """The campaign; open while tests run."""
         return self.experiment.campaign
+
+
+def _went_wrong(report: pytest.TestReport, call: pytest.CallInfo[None]) -> bool:
+    """Tell whether something went wrong: what ``xfail`` expects to fail may have failed by its nodes too."""
+    return report.failed or (hasattr(report, "wasxfail") and report.skipped and call.excinfo is not None)

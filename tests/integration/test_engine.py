@@ -31,6 +31,11 @@ SCRIPT = """
         with open("told", "a") as file:
             print(text, file=file)
 
+    def lose(lease, nodes):
+        os.kill(lease._client.pid, signal.SIGKILL)
+        while True:  # until it shows
+            nodes.run("true")
+
     class Mine(Engine):
         space = Space(x=[1, 2, 3])
         request = {"nodes": 2}
@@ -46,7 +51,7 @@ END = """
     if __name__ == "__main__":
         sys.exit(Mine().main())
 """
-LOSE = "os.kill(self.lease._client.pid, signal.SIGKILL)"
+LOSE = "lose(self.lease, nodes)"
 
 
 class Script:
@@ -160,7 +165,6 @@ def test_a_lost_lease_fails_nothing_and_nodes_are_prepared_again(script: Script)
             if x == 2 and not os.path.exists("lost"):
                 Path("lost").touch()
                 {LOSE}
-                nodes.run("true")
         """
     )
     lines = script.run()
@@ -192,7 +196,7 @@ def test_what_ends_without_nodes_is_blamed_rightly(script: Script) -> None:
 
 
 def test_leases_that_can_not_be_kept_end_the_run_within_the_budget(script: Script) -> None:
-    script.write(f"def run_trial(self, nodes, x): {LOSE}; nodes.run('true')")
+    script.write(f"def run_trial(self, nodes, x): {LOSE}")
     lines = script.run("--rebuilds=1", status=75)
     assert {outcome for _, outcome in script.outcomes()} == {"pending"}
     assert len(script.outcomes()) < 10
@@ -377,3 +381,48 @@ def test_leases_of_the_emulator_end_and_are_replaced(script: Script) -> None:
     assert len(jobs) >= 2
     assert all(job.state.lower() in ("terminated", "error") for job in jobs)
     assert len(script.told()) == 2 * len({record["lease"] for record in script.records()})
+
+
+DIE = """
+        def die(self, nodes):
+            import subprocess
+            nodes.run("true")
+            asked = subprocess.run(["pgrep", "-P", str(self.lease._client.pid)], capture_output=True, text=True)
+            os.kill(int(asked.stdout.split()[0]), signal.SIGKILL)
+            while all(node.powered for node in self.lease.nodes): pass
+            while True: nodes.run("true")
+"""
+
+
+def test_a_spare_node_is_prepared(script: Script) -> None:
+    script.write(
+        DIE
+        + """
+        request = {"nodes": 2, "spare": 1}
+        def run_trial(self, nodes, x):
+            nodes.run("test -e ready")
+            if x == 2 and not os.path.exists("died"):
+                Path("died").touch()
+                self.die(nodes)
+        """
+    )
+    script.run()
+    assert script.outcomes() == [(1, "passed"), (2, "pending"), (2, "passed"), (3, "passed")]
+    assert script.told() == ["prepared", "ended", "prepared", "ended"]
+    assert script.records()[1]["lease"] == script.records()[2]["lease"]
+
+
+def test_a_node_that_dies_while_it_is_prepared_fails_nothing(script: Script) -> None:
+    script.write(
+        DIE
+        + """
+        request = {"nodes": 2, "spare": 1}
+        def prepare(self, nodes):
+            if not os.path.exists("died"):
+                Path("died").touch()
+                self.die(nodes)
+        def run_trial(self, nodes, x): nodes.run("true")
+        """
+    )
+    script.run()
+    assert script.outcomes() == [(1, "pending"), (1, "passed"), (2, "passed"), (3, "passed")]

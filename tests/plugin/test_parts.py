@@ -76,6 +76,7 @@ def test_all_parts_are_taken_anew_when_the_lease_is_lost(pytester: pytest.Pytest
         if x == 5 and not os.path.exists("lost"):
             pathlib.Path("lost").touch()
             os.kill(manager(nodes), signal.SIGKILL)
+            while True: nodes.run("true")
     """
     result, records = run(pytester, lose.strip())
     outcomes = result.parseoutcomes()

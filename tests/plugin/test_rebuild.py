@@ -23,7 +23,8 @@ def records(pytester: pytest.Pytester) -> list[dict[str, Any]]:
     return sorted(lines, key=lambda record: str(record["started_at"]))
 
 
-# Ends the process that the nodes of a lease live in: found by its directory, since a worker has a description alone.
+# Ends the process that the nodes of a lease live in, and uses them until that shows. It is found by its directory:
+# a worker has a description of the lease alone.
 KILL_THE_MANAGER = """
 import os, pathlib, signal
 
@@ -38,6 +39,8 @@ def kill_the_manager(nodes):
             continue
         if directory.encode() in words and parent in owners:
             os.kill(int(number), signal.SIGKILL)
+            while True:
+                nodes.run("true")
 """
 
 
@@ -160,6 +163,7 @@ def test_a_trial_that_loses_its_nodes_each_time_stays_pending(pytester: pytest.P
         def test_it(lease, nodes, x):
             if x == 1:
                 os.kill(lease._client.pid, signal.SIGKILL)
+                while True: nodes.run("true")
             nodes.run("true")
         """
     )
@@ -291,3 +295,143 @@ def test_under_xdist_fixtures_are_built_again_and_other_workers_go_on(pytester: 
     told = sorted(path.read_text() for path in Path(pytester.path).glob("told-*"))
     assert told == ["up down ", "up down up down "]
     result.stdout.fnmatch_lines(["execo: 1 attempt interrupted by the testbed, and run again"])
+
+
+def test_trials_after_one_that_may_not_run_again_have_living_nodes(pytester: pytest.Pytester) -> None:
+    """The budget leaves the interrupted trial pending; the spare node is the next one's all the same."""
+    pytester.makepyfile(
+        DYING
+        + """
+import pytest
+@pytest.mark.execo(nodes=2, spare=1)
+@sweep(x=[1, 2, 3])
+def test_it(lease, nodes, x):
+    if x == 1 and not dead:
+        dead.append(lease)
+        die(lease)
+    nodes.run("true")
+"""
+    )
+    result = pytester.runpytest_subprocess("--execo-rebuilds=0")
+    assert result.parseoutcomes() == {"passed": 2, "pending": 1}
+    assert result.ret == PENDING_EXIT
+    assert [record["outcome"] for record in records(pytester)] == ["pending", "passed", "passed"]
+
+
+def test_a_teardown_on_dead_nodes_is_a_warning(pytester: pytest.Pytester) -> None:
+    pytester.makepyfile(
+        DYING
+        + """
+import pytest
+@pytest.fixture(scope="session")
+def service(nodes):
+    yield
+    nodes.run("true")
+@pytest.mark.execo(nodes=2, spare=1)
+@sweep(x=[1, 2])
+def test_it(lease, nodes, service, x):
+    if x == 1 and not dead:
+        dead.append(lease)
+        die(lease)
+    nodes.run("true")
+"""
+    )
+    result = pytester.runpytest_subprocess()
+    assert result.parseoutcomes() == {"passed": 2, "interrupted": 1}
+    result.stdout.fnmatch_lines(["execo: warning: a fixture's teardown, after its lease was lost: *"])
+    assert result.ret == 0
+
+
+@pytest.mark.parametrize(
+    ("body", "outcomes"),
+    [("assert x != 1, 'its own'", {"failed": 1, "passed": 1}), ("pass", {"passed": 2})],
+    ids=["failed", "passed"],
+)
+def test_a_trial_with_an_outcome_keeps_it_when_its_teardown_meets_dead_nodes(
+    pytester: pytest.Pytester, body: str, outcomes: dict[str, int]
+) -> None:
+    pytester.makepyfile(
+        DYING
+        + f"""
+import pytest
+@pytest.fixture
+def mess(lease, nodes, x):
+    yield
+    if x == 1:
+        die(lease)
+    nodes.run("true")
+@pytest.mark.execo(nodes=2, spare=1)
+@sweep(x=[1, 2])
+def test_it(nodes, mess, x):
+    nodes.run("true")
+    {body}
+"""
+    )
+    result = pytester.runpytest_subprocess()
+    assert result.parseoutcomes() == outcomes
+    told = [(record["params"]["x"], record["outcome"]) for record in records(pytester)]
+    assert told == [(1, "failed" if "failed" in outcomes else "passed"), (2, "passed")]
+
+
+def test_an_expected_failure_is_not_that_of_the_nodes(pytester: pytest.Pytester) -> None:
+    pytester.makepyfile(
+        DYING
+        + """
+import pytest
+@pytest.mark.xfail(reason="known")
+@pytest.mark.execo(nodes=2, spare=1)
+@sweep(x=[1, 2])
+def test_it(lease, nodes, x):
+    if x == 1 and not dead:
+        dead.append(lease)
+        die(lease)
+    nodes.run("true")
+    assert x == 1
+"""
+    )
+    result = pytester.runpytest_subprocess()
+    assert result.parseoutcomes() == {"xpassed": 1, "xfailed": 1, "interrupted": 1}
+    assert records(pytester)[0]["outcome"] == "pending"
+
+
+BEFORE = """
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item):
+    die_at("x:2", item.nodeid)
+    return (yield)
+"""
+AFTER = """
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_logfinish(nodeid):
+    die_at("x:1", nodeid)
+"""
+
+
+@pytest.mark.parametrize(
+    ("when", "outcomes"),
+    [(BEFORE, {"passed": 2, "pending": 1}), (AFTER, {"passed": 3})],
+    ids=["before", "after"],
+)
+def test_a_worker_that_dies_beside_a_trial_has_failed_none(
+    pytester: pytest.Pytester, when: str, outcomes: dict[str, int]
+) -> None:
+    pytester.makeconftest(
+        """
+import os, pytest
+def die_at(trial, nodeid):
+    if trial in nodeid and "PYTEST_XDIST_WORKER" in os.environ and not os.path.exists("died"):
+        open("died", "w").close()
+        os._exit(1)
+"""
+        + when
+    )
+    pytester.makepyfile(
+        """
+        from pytest_execo import sweep
+        @sweep(x=[1, 2, 3])
+        def test_it(nodes, x): nodes.run("true")
+        """
+    )
+    result = pytester.runpytest_subprocess("-n1")
+    assert result.parseoutcomes() == outcomes
+    assert result.ret == (PENDING_EXIT if "pending" in outcomes else 0)

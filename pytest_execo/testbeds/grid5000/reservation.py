@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from ...errors import ApiError, RequestNotMet, ReservationFailed, TestbedError
 from ..contract import Remember, Request
+from ..undoing import undone
 from .answers import ACTIVE_STATES, Job
 from .operations import delete, find_job, submit_together
 from .requests import submissions
@@ -63,18 +64,14 @@ def submit(testbed: Grid5000Testbed, request: Request, grid: GridPlan, remember:
         made = {site: dataclasses.replace(each, command=f"{each.command} # {mark}") for site, each in made.items()}
         remains["mark"] = mark
     remember(remains)
-    jobs: dict[str, Job] = {}
     try:
         jobs = submit_together(testbed.client, made, waiting=testbed.waiting)
-    except ApiError as error:
-        raise ReservationFailed(error.reason) from error
-    finally:
-        # Also when there is none: who looks for jobs later knows that none is on its way.
-        try:
-            remember({**remains, "jobs": {site: job.id for site, job in jobs.items()}})
-        except BaseException:
-            delete(testbed.client, jobs, waiting=testbed.waiting)
-            raise
+    except (ApiError, ReservationFailed) as error:
+        # Who looks for jobs later knows that none is on its way. After Ctrl-C one may be.
+        remember({**remains, "jobs": {}})
+        raise ReservationFailed(error.reason if isinstance(error, ApiError) else str(error)) from error
+    with undone(lambda: delete(testbed.client, jobs, waiting=testbed.waiting)):
+        remember({**remains, "jobs": {site: job.id for site, job in jobs.items()}})
     return jobs
 
 

@@ -15,6 +15,7 @@ from ...errors import InvalidRequest, RequestNotMet
 from ...hosts import Host, Hosts
 from ...units import format_duration, iso_date, parse_duration
 from ..contract import Plan, Remember, Request, Testbed, ignore
+from ..undoing import undone
 from .lease import Grid5000Lease
 from .sites import SITES
 
@@ -208,15 +209,11 @@ class Grid5000Testbed(Testbed):
             jobs, keep = theirs, True  # somebody's, to whom they are left: nothing to remember
         else:
             jobs, keep = submit(self, request, self._slot(request), remember), False
-        try:
+        with undone(lambda: None if keep else delete(self.client, jobs, waiting=self.waiting)):
             ahead = 0.0 if request.start is None else max(0.0, request.start - self.waiting.clock())
             patience = self.waiting.until(ahead + self._wait)
             running = wait_for_start(self.client, jobs, waiting=patience, progress=self.say)
             return self._lease(self, request, running, keep=keep)
-        except BaseException:
-            if not keep:
-                delete(self.client, jobs, waiting=self.waiting)
-            raise
 
     def reclaim(self, remains: Mapping[str, Any]) -> Sequence[str]:
         """Delete the jobs of a reservation that are not over; they end a little later, and their VLANs with them.

@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 
 from ....errors import ApiError, ReservationFailed, TestbedError
 from ....units import format_duration
+from ...undoing import undone
 from ..answers import ACTIVE_STATES, Job, Submission
 from ..client import Grid5000Client, Polling
 from .waiting import Waiting
@@ -46,6 +47,8 @@ def submit_together(
             return _submit(client, wanted, waiting)
         except _Refused as refused:
             date = retry_at(refused.error, waiting.clock())
+            if left := getattr(refused, "__notes__", None):  # not all could be taken back: no other try beside it
+                raise ReservationFailed("; ".join([f"{refused.site}: {refused.error.reason}", *left])) from refused
             if date is None or all(each.reservation is None for each in wanted.values()):
                 raise ReservationFailed(f"{refused.site}: {refused.error.reason}") from refused.error
             text = dt.datetime.fromtimestamp(date, _PARIS).strftime("%Y-%m-%d %H:%M:%S")
@@ -64,18 +67,14 @@ class _Refused(Exception):
 def _submit(client: Grid5000Client, submissions: Mapping[str, Submission], waiting: Waiting) -> dict[str, Job]:
     made: dict[str, Job] = {}
     for site, submission in submissions.items():
-        try:
-            made[site] = client.submit(site, submission)
-        except ApiError as error:
-            found = _made_all_the_same(client, site, submission, error, waiting)
-            if found is not None:
+        with undone(lambda: delete(client, made, waiting=waiting)):
+            try:
+                made[site] = client.submit(site, submission)
+            except ApiError as error:
+                found = _made_all_the_same(client, site, submission, error, waiting)
+                if found is None:
+                    raise _Refused(site, error) from error
                 made[site] = found
-                continue
-            delete(client, made, waiting=waiting)
-            raise _Refused(site, error) from error
-        except BaseException:
-            delete(client, made, waiting=waiting)
-            raise
     return made
 
 

@@ -26,6 +26,7 @@ PLAIN = Request(nodes=2, walltime=3600.0)
 HEARD: dict[str, Any] = {
     "walltime": 90000.0,
     "hosts": ("gros-1", "gros-3"),
+    "without": ("gros-2.nancy.grid5000.fr",),
     "properties": (("cores", 99),),  # has a test of its own
     "environment": "debian12-min",
     "vlan": "kavlan",
