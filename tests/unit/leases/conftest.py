@@ -10,7 +10,7 @@ import pytest
 
 from pytest_execo.errors import DeploymentFailed, RequestNotMet, TestbedError
 from pytest_execo.hosts import Host, Hosts
-from pytest_execo.leases import holding
+from pytest_execo.leases import holding, pool
 from pytest_execo.testbeds import Lease, Plan, Request, Testbed
 from pytest_execo.testbeds.contract import Remember, ignore
 
@@ -79,8 +79,9 @@ class RentingTestbed(Testbed):
         self.undeployable: set[str] = set()
         #: What reservations, or deployments, raise next.
         self.refusing: deque[Exception] = deque()
-        self.failing: deque[Exception] = deque()
+        self.failing: deque[BaseException] = deque()
         self.unreleasable = False
+        self.irreclaimable = False
         #: Unix date at which leases end.
         self.end: float | None = None
 
@@ -112,6 +113,8 @@ class RentingTestbed(Testbed):
         return self.leases[-1]
 
     def reclaim(self, remains: Mapping[str, Any]) -> list[str]:
+        if self.irreclaimable:
+            raise TestbedError("away")
         self.reclaimed.append(remains)
         return []
 
@@ -125,6 +128,8 @@ def renting(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Any]:
         monkeypatch.setattr(
             holding, "ailing", lambda nodes: {node.name: "silent" for node in nodes if node.name in testbed.dead}
         )
+        # As short as the testbed's own pauses are.
+        monkeypatch.setattr(pool, "_WAITS", 0.0)
         return testbed
 
     return made

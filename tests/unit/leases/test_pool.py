@@ -13,7 +13,14 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from pytest_execo.errors import ApiError, DeploymentFailed, RequestNotMet, ReservationFailed, TestbedError
+from pytest_execo.errors import (
+    ApiError,
+    CampaignError,
+    DeploymentFailed,
+    RequestNotMet,
+    ReservationFailed,
+    TestbedError,
+)
 from pytest_execo.leases.files import LeaseBook, LeaseFile
 from pytest_execo.leases.fitting import Doing
 from pytest_execo.leases.holder import Holder
@@ -420,6 +427,194 @@ def test_a_reservation_under_way_is_called_off(opened: Callable[..., Opened], bo
     assert run.released() == [1]
     assert book.entries() == []
     assert not any("tries again" in line for line in run.testbed.said)
+
+
+def test_what_could_not_be_given_back_before_is_tried_and_told_at_the_end(
+    opened: Callable[..., Opened], book: LeaseBook
+) -> None:
+    run = opened(opened=file_of(book))
+    run.pool.take(REQUEST)
+    run.testbed.unreleasable = True
+    with pytest.raises(TestbedError):
+        run.pool.give_back(REQUEST)
+    run.testbed.irreclaimable = True
+    with pytest.raises(TestbedError, match="nodes may be left; to give them back: pytest-execo release"):
+        run.pool.give_all_back()
+    assert len(book.entries()) == 1
+    run.testbed.irreclaimable = False
+    run.pool.give_all_back()
+    assert book.entries() == []
+
+
+def test_a_file_that_can_not_be_removed_does_not_keep_the_others(
+    opened: Callable[..., Opened], book: LeaseBook, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = opened(opened=file_of(book))
+    for holder in "ab":
+        run.pool.take(REQUEST, holder)
+    remove = LeaseFile.remove
+    stale = [CampaignError("stale NFS")]
+
+    def removed(self: LeaseFile) -> None:
+        if stale:
+            raise stale.pop()
+        remove(self)
+
+    monkeypatch.setattr(LeaseFile, "remove", removed)
+    run.pool.give_all_back()
+    assert run.released() == [1, 2]
+
+
+def test_a_lease_that_another_thread_gives_back_is_waited_for(opened: Callable[..., Opened]) -> None:
+    run = opened()
+    run.pool.take(REQUEST, "a")
+    lease = run.testbed.leases[0]
+    inside, go_on, order = threading.Event(), threading.Event(), []
+    release = lease.release
+
+    def slow() -> None:
+        inside.set()
+        assert go_on.wait(10)
+        order.append("released")
+        release()
+
+    lease.release = slow
+    serving = threading.Thread(target=run.pool.give_back, args=(REQUEST, "a"))
+    serving.start()
+    assert inside.wait(10)
+
+    def end() -> None:
+        run.pool.give_all_back()
+        order.append("over")
+
+    ending = threading.Thread(target=end)
+    ending.start()
+    go_on.set()
+    for thread in (serving, ending):
+        thread.join(10)
+    assert order == ["released", "over"]
+
+
+def test_ctrl_c_is_not_lost_in_what_goes_wrong_while_cleaning_up(opened: Callable[..., Opened]) -> None:
+    run = opened()
+    run.testbed.failing.append(KeyboardInterrupt())
+    run.testbed.unreleasable = True
+    with pytest.raises(KeyboardInterrupt) as caught:
+        run.pool.take(Request(nodes=1, environment="debian"))
+    assert caught.value.__notes__ == ["and then: 1: can't be given back"]
+    assert len(run.testbed.asked) == 1
+
+
+def test_a_full_disk_is_no_failure_of_a_test(opened: Callable[..., Opened], book: LeaseBook) -> None:
+    class Full(LeaseFile):
+        def remember(self, remains: Any) -> None:
+            raise CampaignError("no space left")
+
+    def full(request: Request) -> LeaseFile:
+        file = file_of(book)(request)
+        file.__class__ = Full
+        return file
+
+    run = opened(limit=1, opened=full)
+    with pytest.raises(ReservationFailed, match="no space left"):
+        run.pool.take(REQUEST)
+    assert run.testbed.leases == []
+    assert book.entries() == []
+
+
+def test_a_lease_for_a_holder_that_died_meanwhile_is_there_for_the_next(opened: Callable[..., Opened]) -> None:
+    run = opened()
+    reserve = run.testbed.reserve
+
+    def dies(request: Request, **remember: Any) -> Any:
+        run.pool.hand_over("dead")
+        return reserve(request, **remember)
+
+    run.testbed.reserve = dies
+    left = run.pool.take(REQUEST, "dead")
+    assert run.pool.take(REQUEST, "next") is left
+
+
+def test_a_free_lease_is_not_lost_because_another_one_was(opened: Callable[..., Opened]) -> None:
+    run = opened()
+    run.pool.take(REQUEST, "a")
+    run.pool.take(REQUEST, "b")
+    run.testbed.leases[0].lives = False
+    assert run.pool.lost(REQUEST, "a") is not None
+    run.pool.let_go(REQUEST, "a")
+    run.pool.hand_over("b")
+    assert run.pool.take(REQUEST, "a").nodes.names == ["2-0", "2-1"]
+    assert run.pool.lost(REQUEST, "a") is None
+
+
+def test_who_finds_no_nodes_waits_for_those_that_others_have(opened: Callable[..., Opened]) -> None:
+    run = opened(most=2)
+    reserve, tried = run.testbed.reserve, threading.Event()
+
+    def full(request: Request, **remember: Any) -> Any:
+        if run.testbed.leases and not run.released():
+            tried.set()
+            raise RequestNotMet(["all are busy"])
+        return reserve(request, **remember)
+
+    run.testbed.reserve = full
+    run.pool.take(REQUEST, "a")
+    taken: list[Any] = []
+    waiting = threading.Thread(target=lambda: taken.append(run.pool.take(REQUEST, "b")))
+    waiting.start()
+    assert tried.wait(10)
+    assert not run.pool.ready(REQUEST, "a", DOING).refused
+    run.pool.give_back(REQUEST, "a")
+    waiting.join(10)
+    assert taken[0].nodes.names == ["2-0", "2-1"]
+    assert run.pool.broken == {}
+
+
+def test_leases_that_are_always_lost_end_the_group(opened: Callable[..., Opened]) -> None:
+    run = opened(limit=2)
+    again = []
+    for number in range(9):
+        if REQUEST in run.pool.broken:
+            break
+        run.pool.take(REQUEST)
+        run.testbed.leases[-1].lives = False
+        run.pool.lost(REQUEST)
+        again.append(run.pool.interrupted(REQUEST, "", Doing(str(number), "test", "{}"), 1.0))
+        run.pool.let_go(REQUEST)
+    assert again == [True, True, False, False]
+    assert "nodes were lost again and again" in str(run.pool.broken[REQUEST])
+
+
+def test_reservations_that_fail_end_also_while_others_get_on(opened: Callable[..., Opened]) -> None:
+    run = opened(limit=2)
+    run.testbed.refusing.extend([ReservationFailed(str(n)) for n in range(9)])
+    run.testbed.say = lambda line: run.pool.done(REQUEST, "other", DOING, 1.0)
+    with pytest.raises(ReservationFailed, match="2"):
+        run.pool.take(REQUEST)
+
+
+def test_an_api_that_is_away_when_more_time_is_asked_for_costs_the_lease_alone(opened: Callable[..., Opened]) -> None:
+    run = opened(extends=True)
+    request = Request(nodes=2, walltime=60e9)
+    run.testbed.end = time.time() + 30
+    run.pool.take(request)
+
+    def away(seconds: float) -> float:
+        raise ApiError("GET", "http://there", None, "away")
+
+    run.testbed.leases[0].extend = away
+    run.pool.done(request, "", DOING, 40.0)
+    assert run.pool.ready(request, "", DOING).anew
+
+
+def test_a_lease_that_can_be_extended_is_as_long_as_it_takes(opened: Callable[..., Opened]) -> None:
+    run = opened(extends=True)
+    request = Request(nodes=2, walltime=60e9)
+    run.testbed.end = time.time() + 90
+    run.pool.take(request)
+    run.pool.done(request, "", DOING, 80.0)
+    ready = run.pool.ready(request, "", DOING)
+    assert (ready.refused, ready.anew) == (None, False)
 
 
 # laws
