@@ -52,6 +52,24 @@ def test_errors_come_back_as_they_are(broker: Broker) -> None:
     assert line.ask("sum", 1) == 1
 
 
+def test_an_answer_that_was_not_waited_for_is_not_that_to_the_next_question(
+    broker: Broker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A time-out of the test strikes while the worker waits for its nodes."""
+    line = Line(broker.invitation("gw0"))
+    assert line.ask("sum", 1) == 1
+    connection = line._connection
+    assert connection is not None
+    monkeypatch.setattr(connection, "recv", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        line.ask("sum", 2)
+    assert line.ask("sum", 3) == 3
+
+
+def interrupted() -> None:
+    raise KeyboardInterrupt
+
+
 def test_who_does_not_know_the_key_is_not_answered(broker: Broker) -> None:
     invitation = {**broker.invitation("gw0"), "key": os.urandom(32)}
     with pytest.raises(AuthenticationError):

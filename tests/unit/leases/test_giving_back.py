@@ -14,7 +14,7 @@ from pytest_execo.errors import InvalidRequest, TestbedError
 from pytest_execo.leases import giving_back
 from pytest_execo.leases.entries import Entry
 from pytest_execo.leases.files import LeaseBook, LeaseFile
-from pytest_execo.leases.giving_back import choose, give_back
+from pytest_execo.leases.giving_back import Outcome, choose, give_back
 
 
 @pytest.fixture
@@ -168,6 +168,25 @@ def test_of_nothing_nothing_is_given_back(book: LeaseBook, make: Make) -> None:
     outcome = give_back(book, book.entries()[0])
     assert outcome is not None
     assert (outcome.problem, outcome.lines) == (None, ())
+    assert book.entries() == []
+
+
+def test_a_part_that_was_kept_is_not_given_back_while_another_is_used(
+    book: LeaseBook, make: Make, testbed: FakeTestbed
+) -> None:
+    """Both files tell of the whole lease."""
+    used, kept = make(alive=True), make()
+    for file in (used, kept):
+        file.remember({"things": ["job 1"]})
+    kept.keep("--execo-keep=on-failure")
+    entry = next(entry for entry in book.entries() if entry.state == "kept")
+    outcome = give_back(book, entry)
+    assert outcome is not None
+    assert outcome.problem is not None
+    assert "shares its lease with" in outcome.problem
+    assert testbed.made == []
+    used.remove()
+    assert give_back(book, entry) == Outcome(entry, ("job 1 deleted",))
     assert book.entries() == []
 
 
