@@ -72,8 +72,7 @@ def read(given: Given) -> Settings:
         raise InvalidRequest(f"{where}{rerun}: write failed, changed or all")
     if fresh and rerun:
         raise InvalidRequest(f"--execo-fresh with {where}{rerun}: a new campaign has nothing to run again")
-    _check_side_by_side(given)
-    return Settings(
+    settings = Settings(
         site=_text(given, "site") or "local",
         testbed=_text(given, "testbed"),
         nodes=_number(given, "nodes", 1, "a number of nodes"),
@@ -95,13 +94,12 @@ def read(given: Given) -> Settings:
         fresh=fresh,
         options=_options(given),
     )
-
-
-def _check_side_by_side(given: Given) -> None:
-    leases, parts = (_number(given, name, 1, f"how many {name}") or 1 for name in ("leases", "parts"))
-    if leases > 1 and parts > 1:
+    if settings.leases > 1 and settings.parts > 1:
         (_, one), (_, other) = given.value("leases"), given.value("parts")
-        raise InvalidRequest(f"{one}{leases} with {other}{parts}: several leases, or one in several parts; give one")
+        raise InvalidRequest(
+            f"{one}{settings.leases} with {other}{settings.parts}: several leases, or one in several parts; give one"
+        )
+    return settings
 
 
 def _options(given: Given) -> dict[str, str]:
