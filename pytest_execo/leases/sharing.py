@@ -27,11 +27,14 @@ class _Whole:
     """A lease in parts. It is given back when all that were taken have been."""
 
     def __init__(self, lease: Lease, remains: Mapping[str, Any], size: int, least: int) -> None:
-        self.lease = lease
-        self.remains = dict(remains)
-        self.lock = threading.RLock()
-        self.used = 0
-        self.kept = False
+        self.lease: Lease = lease
+        #: What finds the whole lease again.
+        self.remains: dict[str, Any] = dict(remains)
+        self.lock: threading.RLock = threading.RLock()
+        #: How many parts are taken.
+        self.used: int = 0
+        #: It stays when the last part is put back.
+        self.kept: bool = False
         self._nodes = Hosts(lease.nodes)
         parts = [self._nodes[place : place + size] for place in range(0, len(self._nodes), size)]
         #: Parts that nobody has.
