@@ -23,13 +23,14 @@ class Budget:
         self.limit: int = limit
         self._groups: dict[Hashable, Counter[str]] = {}
         self._trials: Counter[str] = Counter()
-        self._given_up = 0
+        #: Groups given up in a row.
+        self._given_up: set[Hashable] = set()
         self._lock = threading.Lock()
 
     @property
     def spent(self) -> bool:
         """Whether the whole testbed is to be left alone."""
-        return self._given_up >= _GROUPS
+        return len(self._given_up) >= _GROUPS
 
     def failed(self, group: Hashable, holder: str = "") -> bool:
         """Count a failure; tell whether the group may try again."""
@@ -38,8 +39,7 @@ class Budget:
             failures[holder] += 1
             if failures[holder] <= self.limit:
                 return not self.spent
-            if failures[holder] == self.limit + 1:
-                self._given_up += 1
+            self._given_up.add(group)
             return False
 
     def is_hopeless(self, group: Hashable, holder: str = "") -> bool:
@@ -56,5 +56,5 @@ class Budget:
     def progressed(self, group: Hashable) -> None:
         """A trial of the group has come to its end: the testbed works."""
         with self._lock:
-            self._given_up = 0
+            self._given_up.clear()
             self._groups.pop(group, None)

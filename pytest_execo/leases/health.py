@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 
-from ..errors import ConnectionFailed, ConnectionLost, ConnectorError, ProcessFailed
+from ..errors import ConnectionFailed, ConnectionLost, ConnectorError, ExpectFailed, ProcessFailed
 from ..hosts import Hosts
 from ..processes import Remote
 
@@ -67,6 +67,8 @@ def _errors(error: BaseException, seen: set[int]) -> Iterator[BaseException]:
         within += error.exceptions
     if isinstance(error, ProcessFailed):
         within += [process.error for process in error.processes]
+    if isinstance(error, ExpectFailed):
+        within.append(error.process.error)
     for each in within:
         if each is not None:
             yield from _errors(each, seen)

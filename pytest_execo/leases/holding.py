@@ -158,14 +158,17 @@ class Holding:
             self.dead.pop(name, None)
         return True
 
-    def extend(self, seconds: float) -> bool:
-        """Ask for more time; tell whether a trial of so many seconds has room now."""
+    def extend(self, seconds: float, speed: float = 1.0) -> bool:
+        """Ask for more time; tell whether a trial of so many seconds has room now.
+
+        :param seconds: of this machine's clock. :param speed: how much faster the testbed's runs.
+        """
         if self.lease.end is None:
             return True
         if not self.may_extend:
             return False
         try:
-            self.lease.extend(seconds)
+            self.lease.extend(seconds * speed)
         except ReservationFailed as error:  # a part may have been given
             self.may_extend = False
             self._say(f"no more time: {error}")

@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from ..errors import LeaseLost, TestbedError
+from ..errors import LeaseLost, ReservationFailed, TestbedError
 from ..testbeds import Lease, Plan, Request, Testbed
 from ..units import format_duration, iso_date
 from .budget import Budget
@@ -115,6 +115,7 @@ class LeasePool:
         with self._of((request, holder)):
             holding = self._mine_or_free(request, holder)
             while holding is None:
+                self._discard_useless(request)
                 try:
                     holding = self._bring_up(request, holder)
                 except OthersHaveThem:
@@ -136,7 +137,7 @@ class LeasePool:
         if holding is None:
             with self._lock:
                 for each in self._held:
-                    if each.request == request and each.holder is None and not each.spent:
+                    if each.request == request and each.holder is None and not (each.spent or each.lost):
                         each.holder = holder
                         # What was lost before was another one.
                         self._lost.pop((request, holder), None)
@@ -154,7 +155,19 @@ class LeasePool:
         self._note(holding.lease, holding.describe())
         names = holding.lease.nodes.names
         self._tell("lease-taken", f"{len(names)} nodes at {self.testbed.site}", {"nodes": names})
+        if self._over.is_set():  # whoever gives all back may not have seen it
+            self._release(holding)
+            raise ReservationFailed("the run has ended")
         return holding
+
+    def _discard_useless(self, request: Request) -> None:
+        """Give back what dead holders had and nobody can use: it holds nodes that somebody may wait for."""
+        with self._lock:
+            free = [each for each in self._held if each.request == request and each.holder is None]
+        for each in free:
+            if each.spent or each.lost is not None:
+                with contextlib.suppress(TestbedError):  # tried once more at the end
+                    self._release(each)
 
     def _others(self, request: Request, holder: str) -> bool:
         """Tell whether others have leases for the request: there is something to wait for."""
@@ -182,7 +195,8 @@ class LeasePool:
             # A lease that is new and too short may be long enough for this one: nobody knows better.
             if seconds is None or holding.fresh:
                 return Ready()
-            if self._extends and holding.extend(max(seconds, self._supplier.length(request) or 0.0)):
+            wanted = max(seconds, self._supplier.length(request) or 0.0)
+            if self._extends and holding.extend(wanted, self.testbed.speed):
                 self._reserver.renew(holding)
                 return Ready()
             left = format_duration(max(0.0, holding.left or 0.0))
@@ -239,6 +253,7 @@ class LeasePool:
             self._reserver.avoid(ill)
             if not holding.mend(ill):
                 holding.lost = self._lost[request, holder] = reason
+            self._reserver.avoid(holding.dead)  # spare nodes too that were dead already
             self._reserver.renew(holding)
             return reason
 

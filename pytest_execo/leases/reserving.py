@@ -110,13 +110,14 @@ class Reserver:
     def _reserve(self, request: Request, remember: Remember) -> Lease:
         """Reserve without the nodes in quarantine; with them, when that is not to be had."""
         asked, parts = self.asked(request), self._parts.get(request, 1)
+        least = request.min_nodes or self._nodes(request)
         if self._avoided:
-            careful = dataclasses.replace(asked, without=tuple(sorted(self._avoided)))
+            careful = dataclasses.replace(asked, without=tuple(sorted({*asked.without, *self._avoided})))
             try:
-                return self._sharing.reserve(careful, parts, remember)
+                return self._sharing.reserve(careful, parts, least, remember)
             except RequestNotMet:
                 self._testbed.say(f"not enough nodes without {', '.join(sorted(self._avoided))}: tries those too")
-        return self._sharing.reserve(asked, parts, remember)
+        return self._sharing.reserve(asked, parts, least, remember)
 
     def reserve(self, request: Request) -> Holding:
         """Reserve, and deploy where the request names an environment.
@@ -235,7 +236,10 @@ class Reserver:
         if noted is None:
             raise TestbedError("no file tells of them")
         holding.lease.keep()
-        noted[0].keep(reason, holding.lease.end)
+        try:
+            noted[0].keep(reason, holding.lease.end)
+        except CampaignError as error:  # without it they would be given back by whoever comes by
+            raise TestbedError(str(error)) from error
         del self._files[holding]
         return holding.lease.id
 
@@ -243,7 +247,8 @@ class Reserver:
         """Try once more to give back what was not; tell whether something is left, for ``pytest-execo release``."""
         left, self._left = self._left, []
         for file, remains in left:
-            self._clean_up(file, remains)
+            with contextlib.suppress(Exception):  # of one: it is left, and the others are tried
+                self._clean_up(file, remains)
         return bool(self._left)
 
     @property

@@ -160,13 +160,14 @@ class Sharing:
         self._locks: dict[Request, threading.Lock] = {}
         self._lock = threading.Lock()
 
-    def reserve(self, asked: Request, parts: int, remember: Remember) -> Lease:
+    def reserve(self, asked: Request, parts: int, least: int, remember: Remember) -> Lease:
         """Return a lease, or a part of one that has ``parts`` times the nodes.
 
         Where a part is asked for and none is to be had, because one was lost, or because so many nodes are more than
         there are now, a lease of its size is reserved.
 
-        :param asked: how many nodes, and so on, one holder needs; :attr:`Request.without` says which not.
+        :param asked: how many nodes, and so on, one holder is to have; :attr:`Request.without` says which not.
+        :param least: so many of them are enough: the others are spare.
         :raises TestbedError: see :meth:`Testbed.reserve`; where an environment is named, :meth:`Lease.deploy` too.
         """
         if parts < 2:
@@ -183,7 +184,7 @@ class Sharing:
             if wholes:
                 return self._testbed.reserve(asked, remember=remember)
             try:
-                whole = self._reserve_whole(asked, parts, remember)
+                whole = self._reserve_whole(asked, parts, least, remember)
             except RequestNotMet:
                 return self._testbed.reserve(asked, remember=remember)
             wholes.append(whole)
@@ -191,7 +192,7 @@ class Sharing:
             assert part is not None
             return part
 
-    def _reserve_whole(self, asked: Request, parts: int, remember: Remember) -> _Whole:
+    def _reserve_whole(self, asked: Request, parts: int, least: int, remember: Remember) -> _Whole:
         size = asked.nodes or self._testbed.default_nodes or 1
         remains: dict[str, Any] = {}
 
@@ -200,7 +201,6 @@ class Sharing:
             remains.update(copy.deepcopy(dict(what)))
             remember(what)
 
-        least = asked.min_nodes or size
         lease = self._testbed.reserve(dataclasses.replace(asked, nodes=size * parts), remember=told)
         try:
             if asked.environment is not None:

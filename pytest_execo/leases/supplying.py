@@ -7,7 +7,7 @@ import threading
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from ..errors import ApiError, InvalidRequest, RequestNotMet, TestbedError
+from ..errors import ApiError, InvalidRequest, RequestNotMet, ReservationFailed, TestbedError
 from ..testbeds import Plan, Request, Testbed
 from ..units import format_duration
 from .budget import Budget
@@ -82,6 +82,8 @@ class Supplier:
         for tries, pause in enumerate(pauses, 1):
             try:
                 self._wait_for_the_night(request)
+                if self._over.is_set():
+                    raise ReservationFailed("the run has ended")
                 return self._reserver.reserve(request)
             except (RequestNotMet, InvalidRequest) as error:
                 if isinstance(error, RequestNotMet) and others():

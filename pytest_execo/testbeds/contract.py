@@ -124,6 +124,7 @@ class Lease(ABC):
     def extend(self, seconds: float) -> float:
         """Ask for more time; return the new end, a Unix date.
 
+        :param seconds: by the testbed's clock.
         :raises ReservationFailed: when the testbed does not give it, or knows no such thing.
         """
         raise ReservationFailed("this testbed does not extend leases")

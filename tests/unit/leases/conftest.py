@@ -31,7 +31,7 @@ class RentedLease(Lease):
 
     def extend(self, seconds: float) -> float:
         assert self.end is not None
-        self.end += seconds
+        self.end += seconds / self._testbed.speed
         return self.end
 
     def deploy(self, environment: str, *, min_nodes: int | None = None) -> Hosts:

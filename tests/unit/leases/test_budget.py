@@ -39,6 +39,13 @@ def test_three_groups_given_up_in_a_row_are_enough() -> None:
     assert not budget.spent
 
 
+def test_the_holders_of_one_group_are_one_group() -> None:
+    budget = Budget(0)
+    for holder in "abc":
+        assert not budget.failed("group", holder)
+    assert not budget.spent
+
+
 def test_a_broken_testbed_is_left_alone_by_groups_that_have_not_failed() -> None:
     budget = Budget(1)
     for group in "abc":

@@ -21,7 +21,7 @@ class Holder:
 
     def __init__(self, sharing: Sharing, request: Request = REQUEST, parts: int = 3) -> None:
         self.remains: Mapping[str, Any] = {}
-        self.lease = sharing.reserve(request, parts, self.remember)
+        self.lease = sharing.reserve(request, parts, request.min_nodes or request.nodes or 1, self.remember)
 
     def remember(self, told: Mapping[str, Any]) -> None:
         self.remains = dict(told)
@@ -92,7 +92,7 @@ def test_what_is_done_to_a_part_is_done_to_its_nodes_alone(renting: Callable[...
     assert whole.done[1:] == [("deploy", ("1-2", "1-3"))]
     assert whole.nodes.names == [f"1-{n}" for n in range(6)]
     assert [node["name"] for node in second.lease.describe()["nodes"]] == ["1-2", "1-3"]
-    assert first.lease.extend(50) == 150.0 == second.lease.end
+    assert first.lease.extend(50e9) == 150.0 == second.lease.end
     assert first.lease.secret_of_this_testbed() == "known"  # type: ignore[attr-defined]
 
 
