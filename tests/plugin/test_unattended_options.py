@@ -38,6 +38,7 @@ def test_it(lease, nodes, x):
     if x == 2 and not killed:
         killed.append(x)
         os.kill(lease._client.pid, signal.SIGKILL)
+        while True: nodes.run("true")  # until it shows
     nodes.run("true")
 """
 
